@@ -1,0 +1,466 @@
+"""The vocabulary: one frozen dataclass per fact, and the closed sets they use.
+
+Rows, metrics, spans, log lines and the console are all views of these objects. The string values
+of the enums are what is stored and what labels a series: once released they do not change.
+No event ever holds a prompt, an answer or a secret.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar, TypeAlias
+
+from gateway.units import AttemptId, RequestId, Timestamp
+
+
+class Failure(StrEnum):
+    """The class of a bad outcome; what follows from each is the table in `routing/policy.py`."""
+
+    RATE_LIMITED = "rate_limited"
+    QUOTA_EXHAUSTED = "quota_exhausted"
+    AUTH = "auth"
+    OVERLOADED = "overloaded"
+    SERVER_ERROR = "server_error"
+    CONNECT = "connect"
+    RESET_BEFORE_CONTENT = "reset_before_content"
+    FIRST_CONTENT_TIMEOUT = "first_content_timeout"
+    IDLE_TIMEOUT = "idle_timeout"
+    BAD_SUCCESS = "bad_success"
+    STREAM_BROKEN = "stream_broken"
+    MODEL_NOT_FOUND = "model_not_found"
+    UNSUPPORTED = "unsupported"
+    BAD_REQUEST = "bad_request"
+    CONTEXT_TOO_LONG = "context_too_long"
+    CONTENT_POLICY = "content_policy"
+    CANCELLED = "cancelled"
+    DEADLINE = "deadline"
+    UNKNOWN = "unknown"
+
+
+class AttemptOutcome(StrEnum):
+    OK = "ok"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+
+
+class RequestOutcome(StrEnum):
+    OK = "ok"
+    CLIENT_ERROR = "client_error"
+    """The request itself was at fault: malformed, too long, unknown model, wrong key."""
+    UPSTREAM_ERROR = "upstream_error"
+    """An answer had begun and broke, or the only answer was an upstream's error."""
+    EXHAUSTED = "exhausted"
+    """No candidate could take it."""
+    SHED = "shed"
+    """Refused by the gateway's own limits before any candidate was looked at."""
+    CANCELLED = "cancelled"
+
+
+class Scope(StrEnum):
+    """The smallest thing that has to rest."""
+
+    CREDENTIAL_MODEL = "credential_model"
+    QUOTA_GROUP = "quota_group"
+    CREDENTIAL = "credential"
+    TARGET = "target"
+    PROVIDER = "provider"
+
+
+class CooldownSource(StrEnum):
+    """Where a duration came from."""
+
+    STATED = "stated"
+    """The provider said when."""
+    LADDER = "ladder"
+    """Our own guess, growing with each relapse."""
+    OPERATOR = "operator"
+    HOLD = "hold"
+    """The fallback cooldown of a target on one route; it reorders and never removes."""
+
+
+class CooldownEnd(StrEnum):
+    EXPIRED = "expired"
+    PROBE = "probe"
+    OPERATOR = "operator"
+    SUPERSEDED = "superseded"
+
+
+class SwitchKind(StrEnum):
+    FORCED = "forced"
+    RETURN = "return"
+    OPERATOR = "operator"
+
+
+class SkipReason(StrEnum):
+    """Why a candidate was not tried."""
+
+    COOLING = "cooling"
+    """Its target, credential, credential × model or provider rests."""
+    HELD = "held"
+    """Its fallback cooldown on this route runs; it stands behind the unheld targets."""
+    SUPPRESSED = "suppressed"
+    """Its route is flapping and damping keeps it behind."""
+    PROBING = "probing"
+    """It is being tested by another request."""
+    AT_CAPACITY = "at_capacity"
+    """Its in-flight cap is reached."""
+    ALREADY_TRIED = "already_tried"
+    SAME_FAULT = "same_fault"
+    """Another credential of this target already showed that this one cannot help."""
+    NOT_PREFERRED = "not_preferred"
+    """Usable, but the pointer, the session's home or an operator's pin chose another."""
+    DRAINED = "drained"
+    DISABLED = "disabled"
+    DIALECT = "dialect"
+    """It does not speak the client's dialect, and nothing translates between the two."""
+    CONTEXT_SIZE = "context_size"
+    BILLING_CLASS = "billing_class"
+    MODEL_UNSUPPORTED = "model_unsupported"
+    ATTEMPTS_SPENT = "attempts_spent"
+    RETRY_BUDGET = "retry_budget"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens as the provider counted them; None where it did not say."""
+
+    input_tokens: int | None = None
+    """All input tokens, cached ones included."""
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    output_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestFinished:
+    kind: ClassVar[str] = "request_finished"
+    ts: Timestamp
+    request_id: RequestId
+    trace_id: str
+    span_id: str
+    parent_span_id: str
+    """Of the caller's `traceparent`; empty where it sent none."""
+    route: str
+    """The route's name, `direct` for `provider/model` requests, empty if none was found."""
+    session: str
+    client: str
+    """Name of the client key; empty where none is configured."""
+    endpoint: str
+    """Path of the contract, such as `/v1/messages`."""
+    requested_model: str
+    """As the client wrote it, cut to 200 characters. Never a metric label."""
+    stream: bool
+    outcome: RequestOutcome
+    status: int
+    """HTTP status the client saw; 499 where it had gone away before any."""
+    failure: Failure | None
+    """The first real failure, also of a request that was rescued."""
+    reason: str
+    provider: str
+    model: str
+    credential: str
+    attempts: int
+    skipped: int
+    fallback_from: str
+    """Target that should have served; empty if none was passed over by a failure."""
+    fallback_reason: str
+    started: Timestamp
+    duration_seconds: float
+    first_content_seconds: float | None
+    overhead_seconds: float
+    """From the request's headers to the first upstream call, waits excluded."""
+    bytes_received: int
+    bytes_sent: int
+    usage: Usage | None
+    cost_usd: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptFinished:
+    kind: ClassVar[str] = "attempt_finished"
+    ts: Timestamp
+    request_id: RequestId
+    attempt_id: AttemptId
+    trace_id: str
+    span_id: str
+    n: int
+    """Place in the request's list of candidates, skipped ones counted, from 1."""
+    route: str
+    provider: str
+    model: str
+    credential: str
+    session: str
+    outcome: AttemptOutcome
+    failure: Failure | None
+    reason: str
+    """The provider's own code or our sub-reason, redacted and cut to 200 characters."""
+    status: int | None
+    """Upstream's HTTP status; None where there was none."""
+    scope: Scope | None
+    """What the failure blames; None if nobody."""
+    stated_seconds: float | None
+    """The rest the provider stated."""
+    probe: bool
+    started: Timestamp
+    duration_seconds: float
+    first_content_seconds: float | None
+    bytes_sent: int
+    """Bytes of this attempt that reached the client."""
+    upstream_request_id: str
+    usage: Usage | None
+    cost_usd: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CandidateSkipped:
+    kind: ClassVar[str] = "candidate_skipped"
+    ts: Timestamp
+    request_id: RequestId
+    trace_id: str
+    n: int
+    route: str
+    provider: str
+    model: str
+    credential: str
+    """Empty where the whole target was passed over."""
+    session: str
+    reason: SkipReason
+    cause: str
+    """Of a rest: what caused it (a failure's name, `hold`, `operator`)."""
+    until: Timestamp | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switched:
+    """The target that serves a route has changed."""
+
+    kind: ClassVar[str] = "switched"
+    ts: Timestamp
+    request_id: RequestId
+    """The request at which it happened; empty for an operator's switch."""
+    trace_id: str
+    route: str
+    from_target: str
+    to_target: str
+    switch: SwitchKind
+    reason: str
+    """A failure's name, `recovered`, `hold_ended`, `operator`, …"""
+    dwell_seconds: float
+    hold_seconds: float
+    penalty: float
+    reversal: bool
+    """It undoes the switch before it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CooldownStarted:
+    kind: ClassVar[str] = "cooldown_started"
+    ts: Timestamp
+    cooldown_id: str
+    scope: Scope
+    route: str
+    """Only for a hold; else empty."""
+    provider: str
+    model: str
+    """Empty at scopes `credential` and `provider`; the group's name at `quota_group`."""
+    credential: str
+    reason: str
+    source: CooldownSource
+    until: Timestamp
+    duration_seconds: float
+    level: int
+    """n of the ladder; 0 where there is none."""
+    trigger_attempt_id: str
+    request_id: str
+    relapse: bool
+    """Its predecessor on the same place ended less than its own duration ago."""
+    actor: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CooldownExtended:
+    kind: ClassVar[str] = "cooldown_extended"
+    ts: Timestamp
+    cooldown_id: str
+    scope: Scope
+    route: str
+    provider: str
+    model: str
+    credential: str
+    reason: str
+    source: CooldownSource
+    until: Timestamp
+    duration_seconds: float
+    """From its start to the new end."""
+    level: int
+    trigger_attempt_id: str
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CooldownEnded:
+    kind: ClassVar[str] = "cooldown_ended"
+    ts: Timestamp
+    cooldown_id: str
+    scope: Scope
+    route: str
+    provider: str
+    model: str
+    credential: str
+    reason: str
+    source: CooldownSource
+    ended: CooldownEnd
+    ended_at: Timestamp
+    duration_seconds: float
+    actor: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlappingStarted:
+    kind: ClassVar[str] = "flapping_started"
+    ts: Timestamp
+    route: str
+    target: str
+    penalty: float
+    until: Timestamp
+    """The latest moment at which it ends."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlappingEnded:
+    kind: ClassVar[str] = "flapping_ended"
+    ts: Timestamp
+    route: str
+    target: str
+    penalty: float
+    duration_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionMoved:
+    kind: ClassVar[str] = "session_moved"
+    ts: Timestamp
+    request_id: RequestId
+    route: str
+    session: str
+    from_target: str
+    to_target: str
+    move: str
+    """`detour`, `rebind` (home changed) or `rehome` (back home)."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolWideFailure:
+    """Several credentials of one provider failed alike: one cause, not many."""
+
+    kind: ClassVar[str] = "pool_wide_failure"
+    ts: Timestamp
+    request_id: str
+    provider: str
+    failure: Failure
+    credentials: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalNetwork:
+    """Every provider fails at connect: the trouble is on this side."""
+
+    kind: ClassVar[str] = "local_network"
+    ts: Timestamp
+    request_id: str
+    providers: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorActed:
+    kind: ClassVar[str] = "operator_acted"
+    ts: Timestamp
+    actor: str
+    action: str
+    route: str
+    target: str
+    provider: str
+    credential: str
+    note: str
+    until: Timestamp | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigReloaded:
+    kind: ClassVar[str] = "config_reloaded"
+    ts: Timestamp
+    version: str
+    changes: tuple[str, ...]
+    """Dotted paths that differ; no values."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigRejected:
+    kind: ClassVar[str] = "config_rejected"
+    ts: Timestamp
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessStarted:
+    kind: ClassVar[str] = "process_started"
+    ts: Timestamp
+    version: str
+    python: str
+    sqlite: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessStopped:
+    kind: ClassVar[str] = "process_stopped"
+    ts: Timestamp
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataGap:
+    """Events that no store could take."""
+
+    kind: ClassVar[str] = "data_gap"
+    ts: Timestamp
+    sink: str
+    dropped: int
+    since: Timestamp
+
+
+Event: TypeAlias = (
+    RequestFinished
+    | AttemptFinished
+    | CandidateSkipped
+    | Switched
+    | CooldownStarted
+    | CooldownExtended
+    | CooldownEnded
+    | FlappingStarted
+    | FlappingEnded
+    | SessionMoved
+    | PoolWideFailure
+    | LocalNetwork
+    | OperatorActed
+    | ConfigReloaded
+    | ConfigRejected
+    | ProcessStarted
+    | ProcessStopped
+    | DataGap
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Stamped:
+    """An event as the spine hands it out: numbered without gaps within one boot."""
+
+    seq: int
+    boot_id: str
+    config_version: str
+    event: Event

@@ -1,0 +1,157 @@
+"""The Anthropic dialect: Messages, as a stream or one answer, and count_tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from gateway.events import Usage
+from gateway.wire.answer import (
+    SingleJudge,
+    StreamJudge,
+    decoded,
+    encoded,
+    error_of,
+    mapping,
+    member,
+    model_of,
+    tokens,
+)
+from gateway.wire.base import Asked, ErrorAnswer, Fault, Judge
+from gateway.wire.body import read_fields
+
+_ERROR_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    409: "conflict_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+
+_QUIET_EVENTS = frozenset(
+    {b"content_block_delta", b"content_block_start", b"content_block_stop", b"ping"}
+)
+"""Once content was seen, nothing in these matters any more."""
+
+_EMPTY_AT_START = frozenset({"text", "thinking"})
+"""Blocks that start empty and are filled by deltas; all others are content when they start."""
+
+_COUNTS = frozenset(
+    {
+        "input_tokens",
+        "cache_read_input_tokens",
+        "cache_creation_input_tokens",
+        "output_tokens",
+        "thinking_tokens",
+    }
+)
+
+
+class AnthropicWire:
+    name = "anthropic"
+
+    def read(self, body: bytes) -> Asked:
+        return read_fields(body)
+
+    def judge(self, *, stream: bool) -> Judge:
+        return StreamJudge(_read_frame) if stream else SingleJudge(_read_body)
+
+    def error_body(self, answer: ErrorAnswer) -> bytes:
+        other = "api_error" if answer.status >= 500 else "invalid_request_error"
+        error: dict[str, Any] = {
+            "type": _ERROR_TYPES.get(answer.status, other),
+            "message": answer.message,
+            "code": answer.code,
+            "details": {"error_code": answer.code},  # Where the SDK looks for a stable code.
+        }
+        if answer.targets:
+            error["targets"] = [dict(target) for target in answer.targets]
+        return encoded({"type": "error", "error": error, "request_id": answer.request_id})
+
+    def error_event(self, answer: ErrorAnswer) -> bytes:
+        return b"event: error\ndata: " + self.error_body(answer) + b"\n\n"
+
+
+def _read_frame(judge: StreamJudge, event: bytes, data: bytes) -> None:
+    if judge.content and event in _QUIET_EVENTS:
+        return
+    value = mapping(decoded(data))
+    kind = value.get("type") or event.decode(errors="replace")
+    if kind == "error" or event == b"error" or value.get("error"):
+        judge.fault = Fault(reason="error_event", error=error_of(value) or value)
+    elif kind == "message_start":
+        message = mapping(value.get("message"))
+        judge.served_model = model_of(message.get("model"))
+        _count(judge, message.get("usage"))
+    elif kind == "content_block_start":
+        judge.content = judge.content or _starts_full(mapping(value.get("content_block")))
+    elif kind == "content_block_delta":
+        delta = mapping(value.get("delta"))
+        judge.content = judge.content or any(
+            inner for name, inner in delta.items() if name != "type"
+        )
+    elif kind == "message_delta":
+        _count(judge, value.get("usage"))
+        # An answer may be empty by right, if it says why it stopped.
+        judge.content = judge.content or bool(mapping(value.get("delta")).get("stop_reason"))
+    elif kind == "message_stop":
+        judge.terminal()
+
+
+def _starts_full(block: Mapping[str, Any]) -> bool:
+    kind = block.get("type")
+    if kind in _EMPTY_AT_START:
+        return bool(block.get(kind))  # The text stands under the name of the type.
+    return bool(kind)
+
+
+def _count(judge: StreamJudge, usage: object) -> None:
+    """Adds the counts of one event; they are cumulative, so the later one replaces.
+
+    Except by a zero of input: some servers count it in `message_start` and send 0 in the end.
+    """
+    fields = mapping(usage)
+    details = mapping(fields.get("output_tokens_details"))
+    for name, value in (*fields.items(), *details.items()):
+        count = tokens(value)
+        if name not in _COUNTS or count is None:
+            continue
+        if count or name == "output_tokens" or name not in judge.counts:
+            judge.counts[name] = count
+    judge.usage = _usage(judge.counts) if judge.counts else None
+
+
+def _read_body(judge: SingleJudge, fields: Mapping[str, msgspec.Raw]) -> None:
+    counted = tokens(member(fields, "input_tokens"))
+    if counted is not None:  # count_tokens: the number is the answer, nothing was used.
+        judge.content = True
+        return
+    usage = mapping(member(fields, "usage"))
+    if usage:
+        details = mapping(usage.get("output_tokens_details"))
+        judge.usage = _usage({**usage, "thinking_tokens": details.get("thinking_tokens")})
+    content = member(fields, "content")
+    if isinstance(content, list):
+        judge.content = bool(content) or bool(member(fields, "stop_reason"))
+
+
+def _usage(counts: Mapping[str, object]) -> Usage:
+    """Anthropic's `input_tokens` leaves out what was read from or written to the cache."""
+    cached = tokens(counts.get("cache_read_input_tokens"))
+    written = tokens(counts.get("cache_creation_input_tokens"))
+    fresh = tokens(counts.get("input_tokens"))
+    parts = [part for part in (fresh, cached, written) if part is not None]
+    return Usage(
+        input_tokens=sum(parts) if parts else None,
+        cached_tokens=cached,
+        cache_write_tokens=written,
+        output_tokens=tokens(counts.get("output_tokens")),
+        reasoning_tokens=tokens(counts.get("thinking_tokens")),
+    )

@@ -1,0 +1,233 @@
+"""Which headers cross the gateway, in both directions, and what is read from them.
+
+Everything unknown passes: vendors add headers faster than gateways learn them. What is dropped is
+listed here with its reason. Names are compared without case, values are never changed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TypeAlias
+from urllib.parse import unquote_plus
+
+from gateway.wire.body import session_id
+
+Headers: TypeAlias = Sequence[tuple[str, str]]
+"""Name and value, in order; repeated names stay repeated."""
+
+ANTHROPIC_VERSION_DEFAULT = "2023-06-01"
+"""For clients that send none; the last version under which every parameter is accepted."""
+ANTHROPIC_VERSION_BEARER = "2026-10-21"
+"""From this version on Anthropic's SDKs send the key as a bearer token."""
+
+# RFC 9110 section 7.6.1, with `proxy-*` and the older names it lists.
+_HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+
+_NOT_TO_UPSTREAM = _HOP_BY_HOP | {
+    # Made anew for the upstream call.
+    "host",
+    "content-length",
+    "accept-encoding",
+    "expect",
+    # The body was decoded, and the model in it replaced.
+    "content-encoding",
+    "content-digest",
+    "content-md5",
+    "digest",
+    "repr-digest",
+    # The caller's credentials and cookies.
+    "authorization",
+    "x-api-key",
+    "x-goog-api-key",
+    "api-key",
+    "ocp-apim-subscription-key",
+    "cookie",
+    # They name the caller's account; with the gateway's key the provider would refuse.
+    "openai-organization",
+    "openai-project",
+    "x-goog-user-project",
+    # Who the caller is and which way it came.
+    "forwarded",
+    "via",
+    "x-real-ip",
+    "true-client-ip",
+    # The caller's traces are none of the vendor's business.
+    "traceparent",
+    "tracestate",
+    "baggage",
+    # Refused by providers behind the same network, as a loop or a forgery.
+    "cdn-loop",
+}
+_NOT_TO_UPSTREAM_PREFIXES = ("x-evenkeel-", "x-forwarded-", "cf-")
+
+_NOT_TO_CLIENT = _HOP_BY_HOP | {
+    # Made anew for the client; the body comes decoded.
+    "content-length",
+    "content-encoding",
+    "date",
+    "server",
+    # They speak for the vendor's host, and the client talks to ours.
+    "set-cookie",
+    "alt-svc",
+    "clear-site-data",
+    "content-security-policy",
+    "nel",
+    "report-to",
+    "reporting-endpoints",
+    "strict-transport-security",
+    "www-authenticate",
+    # The operator's accounts.
+    "openai-organization",
+    "openai-project",
+    "anthropic-organization-id",
+    "anthropic-workspace-id",
+}
+# A vendor's `access-control-allow-origin: *` would open the gateway to every web page.
+_NOT_TO_CLIENT_PREFIXES = ("x-evenkeel-", "access-control-")
+# Limits of the organisation's account, which many users share: `anthropic-ratelimit-*`,
+# `x-ratelimit-*`, `ratelimit-*`. As the user's own they would mislead; clients slow down on them.
+_LIMIT_WORDS = ("ratelimit", "rate-limit")
+
+_SESSION_HEADERS = (
+    "x-evenkeel-session",
+    "x-session-id",
+    "x-claude-code-session-id",
+    "session-id",
+    "session_id",
+    "thread-id",
+    "conversation_id",
+    "x-session-affinity",
+)
+_SESSION_AGENTS = re.compile(r"(?:codex|pi)\b|codex_", re.IGNORECASE)
+"""Agents whose `x-client-request-id` names the thread; elsewhere it is new with each request."""
+
+_BEARER = re.compile(r"bearer +(\S+)", re.IGNORECASE)
+_VERSION_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
+_KEY_PARAMETERS = frozenset({"key", "api_key", "api-key", "access_token"})
+
+
+def client_keys(headers: Headers, query_key: str) -> list[str]:
+    """The keys a client may have meant for us, likeliest first; each one once."""
+    values = _first_values(headers)
+    bearer = _BEARER.fullmatch(values.get("authorization", "").strip())
+    candidates = [
+        bearer[1] if bearer else "",
+        values.get("x-api-key", "").strip(),
+        values.get("x-goog-api-key", "").strip(),
+        values.get("api-key", "").strip(),
+        query_key.strip(),
+    ]
+    # Not printable: undecodable bytes, which no key holds and no hash could be made of.
+    return list(dict.fromkeys(key for key in candidates if key and key.isprintable()))
+
+
+def to_upstream(headers: Headers) -> list[tuple[str, str]]:
+    """A client's headers as they go to a provider, without any credential."""
+    dropped = _NOT_TO_UPSTREAM | _named_in_connection(headers)
+    return [
+        (name, value)
+        for name, value in headers
+        if (lower := name.lower()) not in dropped
+        and not lower.startswith(_NOT_TO_UPSTREAM_PREFIXES)
+    ]
+
+
+def to_upstream_query(query: str) -> str:
+    """A raw query string without the parameters that may hold the client's key."""
+    return "&".join(
+        part
+        for part in query.split("&")
+        if unquote_plus(part.partition("=")[0]).lower() not in _KEY_PARAMETERS
+    )
+
+
+def credential_header(dialect: str, headers: Headers, key: str) -> tuple[str, str] | None:
+    """The header that carries `key` to a provider of `dialect`; None without a key.
+
+    `headers` are the client's: on Anthropic's side its API version decides the form, except for
+    OAuth tokens, which are bearer tokens under every version.
+    """
+    if not key:
+        return None
+    if dialect == "anthropic" and not key.startswith("sk-ant-oat"):
+        version = _first_values(headers).get("anthropic-version", "").strip()
+        # ISO dates sort as text. Anything else is no version we know to want the new form.
+        if not _VERSION_DATE.fullmatch(version) or version < ANTHROPIC_VERSION_BEARER:
+            return "x-api-key", key
+    return "Authorization", f"Bearer {key}"
+
+
+def default_version(dialect: str, headers: Headers) -> tuple[str, str] | None:
+    """The `anthropic-version` to add; None where it is not needed or the client sent its own."""
+    if dialect != "anthropic" or _first_values(headers).get("anthropic-version", "").strip():
+        return None
+    return "anthropic-version", ANTHROPIC_VERSION_DEFAULT
+
+
+def to_client(headers: Headers) -> list[tuple[str, str]]:
+    """A provider's headers as they go to the client."""
+    dropped = _NOT_TO_CLIENT | _named_in_connection(headers)
+    return [
+        (name, value)
+        for name, value in headers
+        if (lower := name.lower()) not in dropped
+        and not lower.startswith(_NOT_TO_CLIENT_PREFIXES)
+        and not any(word in lower for word in _LIMIT_WORDS)
+    ]
+
+
+def session(headers: Headers) -> str:
+    """The client's session id from its headers; empty if it gave none that can be used."""
+    values = _first_values(headers)
+    for name in _SESSION_HEADERS:
+        if found := session_id(values.get(name)):
+            return found
+    agents = (values.get("user-agent", ""), values.get("originator", ""))
+    if any(_SESSION_AGENTS.match(agent) for agent in agents):
+        return session_id(values.get("x-client-request-id"))
+    return ""
+
+
+def traceparent(headers: Headers) -> tuple[str, str, bool] | None:
+    """Trace id, parent span id and sampled flag (W3C Trace Context); None if absent or invalid."""
+    values = [value for name, value in headers if name.lower() == "traceparent"]
+    found = _TRACEPARENT.fullmatch(values[0].strip()) if len(values) == 1 else None
+    if found is None:
+        return None
+    version, trace_id, span_id, flags, more = found.groups()
+    if version == "ff" or (version == "00" and more is not None):
+        return None
+    if not trace_id.strip("0") or not span_id.strip("0"):
+        return None
+    return trace_id, span_id, bool(int(flags, 16) & 1)
+
+
+def _first_values(headers: Headers) -> dict[str, str]:
+    """By lower-cased name; of a repeated one the first value."""
+    values: dict[str, str] = {}
+    for name, value in headers:
+        values.setdefault(name.lower(), value)
+    return values
+
+
+def _named_in_connection(headers: Headers) -> frozenset[str]:
+    return frozenset(
+        token.strip().lower()
+        for name, value in headers
+        if name.lower() == "connection"
+        for token in value.split(",")
+    )

@@ -1,0 +1,196 @@
+"""The OpenAI dialect: Chat Completions, as a stream or one answer, and Embeddings.
+
+Judged leniently in form, since many servers speak it, and strictly in substance: an answer must
+hold something, and be whole.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from gateway.events import Usage
+from gateway.wire.answer import (
+    SingleJudge,
+    StreamJudge,
+    decoded,
+    encoded,
+    error_of,
+    mapping,
+    member,
+    model_of,
+    tokens,
+)
+from gateway.wire.base import Asked, ErrorAnswer, Fault, Judge
+from gateway.wire.body import read_fields
+
+CONTENT_KEYS = (
+    "content",
+    "reasoning_content",  # DeepSeek, vLLM, SGLang, Qwen
+    "reasoning",  # OpenRouter, Groq, Ollama
+    "reasoning_details",  # OpenRouter
+    "refusal",
+    "tool_calls",
+    "function_call",
+    "audio",
+    "images",  # OpenRouter
+)
+"""What a message or a delta may hold for the reader; one of them not empty makes it content."""
+
+_ERROR_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    429: "rate_limit_error",
+}
+
+
+class _GlanceChoice(msgspec.Struct):
+    finish_reason: Any = None
+    error: Any = None
+
+
+class _Glance(msgspec.Struct):
+    """What can still matter after the first content. The text is skipped and not built, which
+    is cheaper than searching the frame for the words: most frames hold `"usage":null`."""
+
+    error: Any = None
+    code: Any = None
+    object: Any = None
+    usage: Any = None
+    x_groq: Any = None
+    choices: list[_GlanceChoice] | None = None
+
+
+_FULL_ARRAY = re.compile(rb"\[\s*+[^\s\]]")
+_GLANCE = msgspec.json.Decoder(_Glance)
+
+
+class OpenAIWire:
+    name = "openai"
+
+    def read(self, body: bytes) -> Asked:
+        return read_fields(body)
+
+    def judge(self, *, stream: bool) -> Judge:
+        return StreamJudge(_read_frame) if stream else SingleJudge(_read_body)
+
+    def error_body(self, answer: ErrorAnswer) -> bytes:
+        return encoded({"error": _error(answer)})
+
+    def error_event(self, answer: ErrorAnswer) -> bytes:
+        return b"data: " + self.error_body(answer) + b"\n\n"
+
+
+def _error(answer: ErrorAnswer) -> dict[str, Any]:
+    server = "server_error" if answer.status >= 500 else "invalid_request_error"
+    error: dict[str, Any] = {
+        "message": answer.message,
+        "type": _ERROR_TYPES.get(answer.status, server),
+        "param": None,
+        "code": answer.code,
+        "request_id": answer.request_id,
+    }
+    if answer.targets:
+        error["targets"] = [dict(target) for target in answer.targets]
+    return error
+
+
+def _read_frame(judge: StreamJudge, event: bytes, data: bytes) -> None:
+    if data.startswith(b"[DONE]"):  # As the SDK tells it.
+        judge.terminal()
+        return
+    if judge.content and event != b"error" and _is_plain(data):
+        return
+    chunk = mapping(decoded(data))
+    choices = [mapping(choice) for choice in _items(chunk.get("choices"))]
+    error = _stream_error(event, chunk, choices)
+    if error is not None:
+        judge.fault = Fault(reason="error_event", error=error)
+        return
+    judge.served_model = judge.served_model or model_of(chunk.get("model"))
+    judge.usage = _stream_usage(chunk, choices) or judge.usage
+    for choice in choices:
+        if choice.get("finish_reason"):
+            # An answer may be empty by right; and several servers never send [DONE], so that
+            # one finish_reason is enough for a stream that then ends.
+            judge.content = judge.finished = True
+        elif _has_content(choice):
+            judge.content = True
+
+
+def _is_plain(data: bytes) -> bool:
+    """A chunk of which only the text could interest anyone."""
+    try:
+        glance = _GLANCE.decode(data)
+    except (ValueError, RecursionError):
+        return False
+    if glance.error or glance.usage or glance.x_groq or glance.code or glance.object == "error":
+        return False
+    return not any(choice.finish_reason or choice.error for choice in glance.choices or ())
+
+
+def _stream_error(
+    event: bytes, chunk: Mapping[str, Any], choices: list[Mapping[str, Any]]
+) -> Mapping[str, Any] | None:
+    """OpenRouter sets `error` beside a choice whose finish_reason is `error`, or within it."""
+    error = error_of(chunk)
+    if error is not None:
+        return error
+    for choice in choices:
+        if choice.get("finish_reason") == "error":
+            return error_of(choice) or {}
+    flat = not choices and chunk.get("code") and chunk.get("message")  # DashScope, Copilot
+    return chunk if flat or event == b"error" else None
+
+
+def _stream_usage(chunk: Mapping[str, Any], choices: list[Mapping[str, Any]]) -> Usage | None:
+    """Usage stands at the top; Groq has it in `x_groq`, Moonshot in the last choice."""
+    usage = _usage(chunk.get("usage")) or _usage(mapping(chunk.get("x_groq")).get("usage"))
+    for choice in choices:
+        usage = usage or _usage(choice.get("usage"))
+    return usage
+
+
+def _read_body(judge: SingleJudge, fields: Mapping[str, msgspec.Raw]) -> None:
+    judge.usage = _usage(member(fields, "usage"))
+    choices = [mapping(choice) for choice in _items(member(fields, "choices"))]
+    for choice in choices:
+        if choice.get("finish_reason") == "error":
+            judge.fault = Fault(reason="error_in_body", error=error_of(choice) or {})
+            return
+        if choice.get("finish_reason") or _has_content(choice):
+            judge.content = True
+    if not choices and "data" in fields:
+        # Embeddings. The vectors may be megabytes and are not decoded.
+        judge.content = _FULL_ARRAY.match(bytes(fields["data"])) is not None
+
+
+def _has_content(choice: Mapping[str, Any]) -> bool:
+    """Of a chunk (`delta`), of an answer (`message`) or of a legacy completion (`text`)."""
+    message = mapping(choice.get("delta")) or mapping(choice.get("message"))
+    return any(message.get(key) for key in CONTENT_KEYS) or bool(choice.get("text"))
+
+
+def _usage(value: object) -> Usage | None:
+    usage = mapping(value)
+    if not usage:
+        return None
+    prompt = mapping(usage.get("prompt_tokens_details"))
+    completion = mapping(usage.get("completion_tokens_details"))
+    cached = tokens(prompt.get("cached_tokens"))
+    if cached is None:
+        cached = tokens(usage.get("prompt_cache_hit_tokens"))  # DeepSeek
+    return Usage(
+        input_tokens=tokens(usage.get("prompt_tokens")),
+        cached_tokens=cached,
+        cache_write_tokens=tokens(prompt.get("cache_write_tokens")),
+        output_tokens=tokens(usage.get("completion_tokens")),
+        reasoning_tokens=tokens(completion.get("reasoning_tokens")),
+    )
+
+
+def _items(value: object) -> list[object]:
+    return value if isinstance(value, list) else []

@@ -1,0 +1,301 @@
+"""The tables, as typed models. How events become their rows is in `rows.py`.
+
+One number orders everything: `id` is handed out by the writer inside its transaction, across all
+tables, so `id` order is commit order and a tail by `id` neither skips nor repeats. What happened
+is the union of `requests`, `attempts`, `switches` and `events`: each event has exactly one row
+there, which never changes. `cooldowns` is no fifth part of it but the fold of the `cooldown_*`
+rows of `events`: one row per cooldown, filled in as they come, under the id of the first of them.
+
+Attempts are nine rows in ten, so what other tables repeat for convenience is kept out of them.
+Change a table here and in a new migration; a test compares the two. Never add a column for a
+prompt, an answer or a secret.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Final
+
+from sqlalchemy import (
+    REAL,
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeEngine
+
+
+class StorageError(Exception):
+    """The store cannot do what was asked: a sentence for the operator, naming the file."""
+
+
+class Flag(TypeDecorator[bool]):
+    """A boolean; SQLite's STRICT tables know integers only."""
+
+    impl = Boolean
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        kind: TypeEngine[Any] = Integer() if dialect.name == "sqlite" else Boolean()
+        return dialect.type_descriptor(kind)
+
+    def process_bind_param(self, value: bool | None, dialect: Dialect) -> Any:  # noqa: ANN401
+        return value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> bool | None:  # noqa: ANN401
+        return None if value is None else bool(value)
+
+
+WHOLE: Final = BigInteger().with_variant(Integer(), "sqlite")
+MEASURE: Final = Float(53).with_variant(REAL(), "sqlite")
+
+Key = Annotated[int, mapped_column(WHOLE, primary_key=True, autoincrement=True, sort_order=-5)]
+Time = Annotated[int, mapped_column(WHOLE, sort_order=-4)]
+Number = Annotated[int, mapped_column(WHOLE, sort_order=-3)]
+Word = Annotated[str, mapped_column(Text(), sort_order=-2)]
+
+STRICT: Final[dict[str, Any]] = {"sqlite_strict": True, "sqlite_autoincrement": True}
+"""STRICT refuses a text in a number's column; AUTOINCREMENT remembers the highest id also after
+retention has deleted its row, so no id is ever used twice."""
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        }
+    )
+    type_annotation_map: ClassVar[Any] = {int: WHOLE, float: MEASURE, bool: Flag, str: Text()}
+
+    id: Mapped[Key]
+    """Commit order, across all tables."""
+    ts: Mapped[Time]
+    """When it happened (an attempt: ended), in Unix microseconds, as all times are."""
+    seq: Mapped[Number]
+    """Number of the event within its boot, without gaps."""
+    boot_id: Mapped[Word]
+    """One run of the gateway's process."""
+    config_version: Mapped[Word]
+
+
+class Spent:
+    """Tokens as the provider counted them, and what they cost; NULL where unknown."""
+
+    input_tokens: Mapped[int | None]
+    cached_tokens: Mapped[int | None]
+    cache_write_tokens: Mapped[int | None]
+    output_tokens: Mapped[int | None]
+    reasoning_tokens: Mapped[int | None]
+    cost_usd: Mapped[float | None]
+
+
+class Request(Spent, Base):
+    """One call of a client to the gateway."""
+
+    __tablename__ = "requests"
+    __table_args__ = (
+        # The spine may hand over a batch again; an event is then found by this pair.
+        UniqueConstraint("boot_id", "seq"),
+        Index(None, "ts"),
+        Index(None, "request_id"),
+        Index(None, "session"),
+        STRICT,
+    )
+
+    request_id: Mapped[str]
+    trace_id: Mapped[str]
+    span_id: Mapped[str]
+    parent_span_id: Mapped[str]
+    route: Mapped[str]
+    session: Mapped[str]
+    client: Mapped[str]
+    endpoint: Mapped[str]
+    requested_model: Mapped[str]
+    stream: Mapped[bool]
+    outcome: Mapped[str]
+    status: Mapped[int]
+    failure: Mapped[str | None]
+    reason: Mapped[str]
+    provider: Mapped[str]
+    model: Mapped[str]
+    credential: Mapped[str]
+    attempts: Mapped[int]
+    skipped: Mapped[int]
+    fallback_from: Mapped[str]
+    fallback_reason: Mapped[str]
+    started: Mapped[int]
+    duration_seconds: Mapped[float]
+    first_content_seconds: Mapped[float | None]
+    overhead_seconds: Mapped[float]
+    bytes_received: Mapped[int]
+    bytes_sent: Mapped[int]
+
+
+class Attempt(Spent, Base):
+    """One candidate of a request: tried, or skipped (`outcome` says which)."""
+
+    __tablename__ = "attempts"
+    __table_args__ = (
+        UniqueConstraint("boot_id", "seq"),
+        Index(None, "ts"),
+        Index(None, "request_id"),
+        # Most attempts are well; the others are what is asked for.
+        Index(None, "failure", sqlite_where=text("failure IS NOT NULL")),
+        STRICT,
+    )
+
+    request_id: Mapped[str]
+    attempt_id: Mapped[str | None]
+    """NULL where skipped."""
+    trace_id: Mapped[str]
+    span_id: Mapped[str | None]
+    n: Mapped[int]
+    route: Mapped[str]
+    provider: Mapped[str]
+    model: Mapped[str]
+    credential: Mapped[str]
+    session: Mapped[str]
+    outcome: Mapped[str]
+    failure: Mapped[str | None]
+    reason: Mapped[str]
+    """Of a skipped candidate: why it was."""
+    cause: Mapped[str | None]
+    """Of a skipped candidate that rests: what caused the rest."""
+    until: Mapped[int | None]
+    """Of a skipped candidate that rests: until when."""
+    status: Mapped[int | None]
+    scope: Mapped[str | None]
+    stated_seconds: Mapped[float | None]
+    probe: Mapped[bool | None]
+    started: Mapped[int | None]
+    duration_seconds: Mapped[float | None]
+    first_content_seconds: Mapped[float | None]
+    bytes_sent: Mapped[int | None]
+    upstream_request_id: Mapped[str | None]
+
+
+class Switch(Base):
+    """The target that serves a route changed."""
+
+    __tablename__ = "switches"
+    __table_args__ = (
+        UniqueConstraint("boot_id", "seq"),
+        Index(None, "ts"),
+        Index(None, "request_id"),
+        Index(None, "route"),
+        STRICT,
+    )
+
+    request_id: Mapped[str]
+    trace_id: Mapped[str]
+    route: Mapped[str]
+    from_target: Mapped[str] = mapped_column("from")
+    to_target: Mapped[str] = mapped_column("to")
+    kind: Mapped[str]
+    """`forced`, `return` or `operator`."""
+    reason: Mapped[str]
+    dwell_seconds: Mapped[float]
+    hold_seconds: Mapped[float]
+    penalty: Mapped[float]
+    reversal: Mapped[bool]
+
+
+class Cooldown(Base):
+    """One rest of a credential, target or provider, from its start to its end.
+
+    `ts`, `seq` and `boot_id` are of the event that made the row. Columns that may be NULL are so
+    until the event that brings them has come.
+    """
+
+    __tablename__ = "cooldowns"
+    __table_args__ = (
+        UniqueConstraint("cooldown_id"),
+        Index(None, "ts"),
+        Index(None, "request_id", sqlite_where=text("request_id IS NOT NULL")),
+        Index("ix_cooldowns_open", "until", sqlite_where=text("ended IS NULL")),
+        STRICT,
+    )
+
+    cooldown_id: Mapped[str]
+    scope: Mapped[str]
+    route: Mapped[str]
+    provider: Mapped[str]
+    model: Mapped[str]
+    credential: Mapped[str]
+    reason: Mapped[str]
+    source: Mapped[str]
+    started: Mapped[int]
+    until: Mapped[int | None]
+    duration_seconds: Mapped[float | None]
+    """Planned: from `started` to `until`."""
+    level: Mapped[int | None]
+    trigger_attempt_id: Mapped[str | None]
+    request_id: Mapped[str | None]
+    relapse: Mapped[bool | None]
+    actor: Mapped[str | None]
+    note: Mapped[str | None]
+    ended: Mapped[str | None]
+    """How it ended; NULL while it runs, and where the process died before it was over."""
+    ended_at: Mapped[int | None]
+    ended_actor: Mapped[str | None]
+    ended_note: Mapped[str | None]
+
+
+class Occurrence(Base):
+    """Every other kind of event: common fields as columns, the others as JSON in `payload`.
+
+    A column is NULL where the kind has no such field.
+    """
+
+    __tablename__ = "events"
+    __table_args__ = (
+        UniqueConstraint("boot_id", "seq"),
+        Index(None, "ts"),
+        Index(None, "kind"),
+        Index(None, "request_id", sqlite_where=text("request_id IS NOT NULL")),
+        STRICT,
+    )
+
+    kind: Mapped[str]
+    request_id: Mapped[str | None]
+    cooldown_id: Mapped[str | None]
+    session: Mapped[str | None]
+    route: Mapped[str | None]
+    target: Mapped[str | None]
+    provider: Mapped[str | None]
+    model: Mapped[str | None]
+    credential: Mapped[str | None]
+    from_target: Mapped[str | None] = mapped_column("from")
+    to_target: Mapped[str | None] = mapped_column("to")
+    scope: Mapped[str | None]
+    failure: Mapped[str | None]
+    reason: Mapped[str | None]
+    until: Mapped[int | None]
+    actor: Mapped[str | None]
+    note: Mapped[str | None]
+    payload: Mapped[str]
+
+
+TABLES: Final[dict[str, Table]] = dict(Base.metadata.tables)
+STREAM: Final = ("requests", "attempts", "switches", "events")
+"""The tables whose union, in the order of `id`, is everything that happened."""
+VERSION: Final = Table(
+    "alembic_version",
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
+"""Alembic's own table, so that a fresh database is stamped without loading Alembic."""

@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.wire.headers import (
+    client_keys,
+    credential_header,
+    default_version,
+    session,
+    to_client,
+    to_upstream,
+    to_upstream_query,
+    traceparent,
+)
+
+
+def test_client_keys_are_collected_in_order_and_once() -> None:
+    headers = [
+        ("api-key", "four"),
+        ("X-Goog-Api-Key", " three "),
+        ("x-api-key", "one"),
+        ("AUTHORIZATION", "bearer  one"),
+    ]
+    assert client_keys(headers, "five") == ["one", "three", "four", "five"]
+
+
+@pytest.mark.parametrize(
+    "value", ["", "Bearer", "Bearer ", "Basic abc", "sk-1", "Bearer a b", "Bearer a\udce9"]
+)
+def test_what_is_no_bearer_token_is_no_key(value: str) -> None:
+    assert client_keys([("Authorization", value)], "") == []
+
+
+KEPT_TO_UPSTREAM = [
+    ("anthropic-version", "2026-10-21"),
+    ("anthropic-beta", "a"),
+    ("Anthropic-Beta", "b"),
+    ("openai-beta", "x"),
+    ("User-Agent", "claude-cli"),
+    ("x-stainless-retry-count", "0"),
+    ("x-app", "cli"),
+    ("content-type", "application/json"),
+    ("accept", "*/*"),
+    ("x-session-affinity", "ses_1"),
+    ("x-brand-new", "1"),
+]
+DROPPED_TO_UPSTREAM = [
+    "Host", "Content-Length", "Accept-Encoding", "Content-Encoding", "Expect", "Cookie", "Connection",
+    "Keep-Alive", "TE", "Trailer", "Transfer-Encoding", "Upgrade", "Proxy-Authorization",
+    "Proxy-Connection", "Authorization", "X-Api-Key", "X-Goog-Api-Key", "Api-Key",
+    "X-Evenkeel-Session", "Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "Via", "X-Real-IP",
+    "Traceparent", "Tracestate", "Baggage", "OpenAI-Organization", "OpenAI-Project", "CF-Connecting-IP",
+]  # fmt: skip
+
+
+def test_upstream_gets_what_is_unknown_and_nothing_of_the_caller_s_own() -> None:
+    headers = [*KEPT_TO_UPSTREAM, *((name, "x") for name in DROPPED_TO_UPSTREAM)]
+    assert to_upstream(headers) == KEPT_TO_UPSTREAM
+
+
+def test_headers_named_in_connection_stay_on_their_hop() -> None:
+    headers = [("connection", "close, X-Hop"), ("Connection", "x-two"), ("x-hop", "1")]
+    more = [("X-Two", "2"), ("x-three", "3")]
+    assert to_upstream([*headers, *more]) == [("x-three", "3")]
+    assert to_client([*headers, *more]) == [("x-three", "3")]
+
+
+@pytest.mark.parametrize(
+    ("query", "passed"),
+    [
+        ("", ""),
+        ("beta=true", "beta=true"),
+        ("key=secret&beta=true&x=%20", "beta=true&x=%20"),
+        ("beta=true&%6Bey=secret&API_KEY=secret&keys=2", "beta=true&keys=2"),
+    ],
+)
+def test_the_query_goes_on_without_the_client_s_key(query: str, passed: str) -> None:
+    assert to_upstream_query(query) == passed
+
+
+@pytest.mark.parametrize(
+    ("dialect", "version", "key", "expected"),
+    [
+        ("openai", None, "k", ("Authorization", "Bearer k")),
+        ("openai", "2023-06-01", "k", ("Authorization", "Bearer k")),
+        ("anthropic", None, "k", ("x-api-key", "k")),
+        ("anthropic", "2023-06-01", "k", ("x-api-key", "k")),
+        ("anthropic", "2026-10-20", "k", ("x-api-key", "k")),
+        ("anthropic", "2026-10-21", "k", ("Authorization", "Bearer k")),
+        ("anthropic", "2027-01-01", "k", ("Authorization", "Bearer k")),
+        ("anthropic", "newest", "k", ("x-api-key", "k")),
+        ("anthropic", None, "sk-ant-oat01-x", ("Authorization", "Bearer sk-ant-oat01-x")),
+        ("anthropic", None, "", None),
+        ("openai", None, "", None),
+    ],
+)
+def test_the_credential_goes_into_the_header_the_provider_reads(
+    dialect: str, version: str | None, key: str, expected: tuple[str, str] | None
+) -> None:
+    headers = [("Anthropic-Version", version)] if version else []
+    assert credential_header(dialect, headers, key) == expected
+
+
+def test_the_version_is_added_only_where_the_client_sent_none() -> None:
+    assert default_version("anthropic", []) == ("anthropic-version", "2023-06-01")
+    assert default_version("anthropic", [("Anthropic-Version", "2026-10-21")]) is None
+    assert default_version("openai", []) is None
+
+
+KEPT_TO_CLIENT = [
+    ("request-id", "r"),
+    ("x-request-id", "r"),
+    ("openai-processing-ms", "1"),
+    ("openai-version", "2020-10-01"),
+    ("Retry-After", "2"),
+    ("retry-after-ms", "1500"),
+    ("x-should-retry", "true"),
+    ("content-type", "text/event-stream"),
+    ("cf-ray", "x"),
+    ("x-brand-new", "1"),
+    ("x-brand-new", "2"),
+]
+DROPPED_TO_CLIENT = [
+    "Connection", "Transfer-Encoding", "Content-Length", "Content-Encoding", "Set-Cookie", "Server",
+    "Date", "Alt-Svc", "Strict-Transport-Security", "X-Evenkeel-Target", "OpenAI-Organization",
+    "OpenAI-Project", "Anthropic-Organization-Id", "Anthropic-Workspace-Id",
+    "Anthropic-Ratelimit-Unified-Status", "X-RateLimit-Reset-Tokens", "RateLimit-Policy",
+    "X-Rate-Limit-Limit", "Access-Control-Allow-Origin", "WWW-Authenticate",
+]  # fmt: skip
+
+
+def test_the_client_gets_what_is_unknown_and_nothing_of_the_operator_s_account() -> None:
+    headers = [*KEPT_TO_CLIENT, *((name, "x") for name in DROPPED_TO_CLIENT)]
+    assert to_client(headers) == KEPT_TO_CLIENT
+
+
+ORDER = [
+    "x-evenkeel-session",
+    "X-Session-Id",
+    "X-Claude-Code-Session-Id",
+    "session-id",
+    "session_id",
+    "thread-id",
+    "conversation_id",
+    "x-session-affinity",
+]
+
+
+@pytest.mark.parametrize("first", range(len(ORDER)))
+def test_the_most_telling_session_header_wins(first: int) -> None:
+    headers = [(name, f"id-{name}") for name in reversed(ORDER[first:])]
+    assert session(headers) == f"id-{ORDER[first]}"
+
+
+def test_a_session_id_that_cannot_be_used_gives_way_to_the_next() -> None:
+    headers = [("x-evenkeel-session", "x" * 257), ("x-session-id", "a\x07"), ("session-id", "s")]
+    assert session(headers) == "s"
+
+
+@pytest.mark.parametrize(
+    ("agent", "originator", "found"),
+    [
+        ("codex_exec/0.169.0 (Linux)", "", "thread"),
+        ("Codex/1", "", "thread"),
+        ("pi/0.9", "", "thread"),
+        ("node", "codex_cli_rs", "thread"),
+        ("pip/26", "", ""),
+        ("python-httpx", "", ""),
+    ],
+)
+def test_the_client_request_id_is_a_session_only_for_agents_that_keep_it(
+    agent: str, originator: str, found: str
+) -> None:
+    headers = [("user-agent", agent), ("originator", originator), ("x-client-request-id", "thread")]
+    assert session(headers) == found
+
+
+TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (f"00-{TRACE}-{SPAN}-01", (TRACE, SPAN, True)),
+        (f" 00-{TRACE}-{SPAN}-00 ", (TRACE, SPAN, False)),
+        (f"00-{TRACE}-{SPAN}-03", (TRACE, SPAN, True)),
+        (f"cc-{TRACE}-{SPAN}-01-what-ever", (TRACE, SPAN, True)),
+        (f"00-{TRACE}-{SPAN}-01-what-ever", None),
+        (f"cc-{TRACE}-{SPAN}-01.more", None),
+        (f"ff-{TRACE}-{SPAN}-01", None),
+        (f"00-{TRACE.upper()}-{SPAN}-01", None),
+        (f"00-{'0' * 32}-{SPAN}-01", None),
+        (f"00-{TRACE}-{'0' * 16}-01", None),
+        (f"00-{TRACE[1:]}-{SPAN}-01", None),
+        (f"00-{TRACE}-{SPAN}", None),
+        ("", None),
+    ],
+)
+def test_a_traceparent_is_taken_only_if_it_is_valid(
+    value: str, expected: tuple[str, str, bool] | None
+) -> None:
+    assert traceparent([("Traceparent", value)]) == expected
+
+
+def test_two_traceparents_are_none() -> None:
+    one = ("traceparent", f"00-{TRACE}-{SPAN}-01")
+    assert traceparent([one, one]) is None
+    assert traceparent([]) is None
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([*ORDER, "connection", "authorization", "traceparent", "user-agent"])
+            | st.text(),
+            st.text(st.characters()),
+        )
+    ),
+    st.text(st.characters()),
+)
+def test_no_headers_whatever_raise(headers: list[tuple[str, str]], text: str) -> None:
+    for key in client_keys(headers, text):
+        key.encode()
+    to_upstream(headers)
+    to_client(headers)
+    to_upstream_query(text)
+    session(headers).encode()
+    traceparent(headers)
+    default_version("anthropic", headers)
+    credential_header("anthropic", headers, text)
