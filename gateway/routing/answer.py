@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, inf
 from typing import Any
 
 from gateway.events import Failure, SkipReason
@@ -17,17 +17,18 @@ RETRY_AFTER_MAX_SECONDS = 30.0
 """A longer wait is not put into `Retry-After`: a well-known SDK sleeps for any value."""
 
 LIMITS = frozenset({Failure.RATE_LIMITED.value, Failure.QUOTA_EXHAUSTED.value})
-FOR_GOOD = frozenset(
-    {
-        Failure.AUTH.value,
-        Failure.MODEL_NOT_FOUND.value,
-        Failure.UNSUPPORTED.value,
-        SkipReason.DIALECT.value,
-        SkipReason.CONTEXT_SIZE.value,
-        SkipReason.BILLING_CLASS.value,
-    }
+NO_MODEL = frozenset({Failure.MODEL_NOT_FOUND.value, Failure.UNSUPPORTED.value})
+NO_DIALECT = frozenset({SkipReason.DIALECT.value})
+TOO_LONG = frozenset({SkipReason.CONTEXT_SIZE.value, Failure.CONTEXT_TOO_LONG.value})
+FOR_GOOD = (
+    NO_MODEL
+    | NO_DIALECT
+    | TOO_LONG
+    | {Failure.AUTH.value, SkipReason.BILLING_CLASS.value, SkipReason.DISABLED.value}
 )
 """Reasons that trying again does not cure."""
+FULL = SkipReason.AT_CAPACITY.value
+"""Our own cap is reached: a place may be free at any moment, and nobody knows when."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,50 +64,51 @@ class Refusal:
 
 def refuse(route: str, parts: Sequence[Part], *, deadline_passed: bool = False) -> Refusal:
     """The honest answer for a route none of whose candidates could serve."""
-    status, code = _status(parts, deadline_passed=deadline_passed)
-    ready = [each.ready_in_seconds for each in parts if each.ready_in_seconds is not None]
-    soonest = min(ready, default=None)
     message = _sentence(route, parts, deadline_passed=deadline_passed)
     if deadline_passed:
         return Refusal(
-            status=status,
-            code=code,
+            status=504,
+            code="deadline",
             message=message,
             retry_after_seconds=None,
             should_retry=None,
         )
-    final = all(each.reason in FOR_GOOD for each in parts)
-    short = soonest is not None and soonest <= RETRY_AFTER_MAX_SECONDS and not final
+    status, code = _status(parts)
+    soonest = min((_ready(each) for each in parts), default=inf)
+    short = soonest <= RETRY_AFTER_MAX_SECONDS
+    full = any(each.reason == FULL for each in parts)
     return Refusal(
         status=status,
         code=code,
         message=message,
-        retry_after_seconds=max(1, ceil(soonest)) if short and soonest is not None else None,
-        should_retry=None if short else False,
+        retry_after_seconds=max(1, ceil(soonest)) if short else None,
+        should_retry=None if short or full else False,
     )
 
 
-def _status(parts: Sequence[Part], *, deadline_passed: bool) -> tuple[int, str]:
-    if deadline_passed:
-        return 504, "deadline"
+def _status(parts: Sequence[Part]) -> tuple[int, str]:
+    """What would have to end first decides; a request that nobody could ever take is its own."""
     reasons = {each.reason for each in parts}
-    if reasons <= {Failure.MODEL_NOT_FOUND.value, Failure.UNSUPPORTED.value}:
+    if not reasons:
+        return 503, "exhausted"
+    if reasons <= NO_MODEL:
         return 404, "model_not_found"
-    if reasons <= {SkipReason.DIALECT.value}:
+    if reasons <= NO_DIALECT:
         return 400, "dialect"
-    if reasons <= {SkipReason.CONTEXT_SIZE.value}:
+    if reasons <= TOO_LONG:
         return 400, "context_too_long"
-    binding = min(parts, key=_binding)
+    binding = min(parts, key=_ready)
     if binding.reason in LIMITS:
         return 429, binding.reason
+    if FULL in reasons and _ready(binding) == inf:
+        return 429, FULL
     return 503, "exhausted"
 
 
-def _binding(part: Part) -> tuple[bool, float]:
-    """Soonest first; what never comes back by itself is last."""
+def _ready(part: Part) -> float:
+    """Seconds to when it comes back by itself; infinite where it never does or nobody knows."""
     ready = part.ready_in_seconds
-    never = part.reason in FOR_GOOD or ready is None
-    return (never, 0.0 if ready is None else ready)
+    return inf if ready is None or part.reason in FOR_GOOD else ready
 
 
 def _sentence(route: str, parts: Sequence[Part], *, deadline_passed: bool) -> str:
@@ -114,4 +116,4 @@ def _sentence(route: str, parts: Sequence[Part], *, deadline_passed: bool) -> st
     said = f"{first.message.rstrip('.')}. " if first is not None else ""
     listed = ", ".join(dict.fromkeys(f"{each.target} {each.reason}" for each in parts))
     why = "the deadline passed" if deadline_passed else "no target could answer"
-    return f"{said}Route {route!r}: {why} ({listed})."
+    return f"{said}Route {route!r}: {why}{f' ({listed})' if listed else ''}."

@@ -62,12 +62,16 @@ class Cooldown:
 
 
 class Spot:
-    """A place's rest and the memory of its rests."""
+    """A place's rest and the memory of its rests.
 
-    __slots__ = ("_ended", "_last_seconds", "_level", "cooldown", "place")
+    `decay_seconds` of peace take one step off its ladder.
+    """
 
-    def __init__(self, place: Place) -> None:
+    __slots__ = ("_decay_seconds", "_ended", "_last_seconds", "_level", "cooldown", "place")
+
+    def __init__(self, place: Place, *, decay_seconds: float) -> None:
         self.place = place
+        self._decay_seconds = decay_seconds
         self.cooldown: Cooldown | None = None
         self._level = 0
         self._ended: Instant | None = None
@@ -76,19 +80,22 @@ class Spot:
     def rests(self, now: Instant) -> bool:
         return self.cooldown is not None and self.cooldown.until > now
 
-    def level(self, now: Instant, decay_seconds: float) -> int:
-        """n of the ladder after the peace since the last rest."""
-        if self._ended is None or self.cooldown is not None:
-            return self._level
-        return max(0, self._level - int((now - self._ended) / decay_seconds))
+    def running(self, now: Instant) -> Cooldown | None:
+        """The rest that is not over yet."""
+        return self.cooldown if self.rests(now) else None
 
-    def climb(
-        self, ladder: Ladder, *, decay_seconds: float, trigger: Trigger, now: Moment, rng: Random
-    ) -> list[Event]:
+    def level(self, now: Instant) -> int:
+        """n of the ladder after the peace since the last rest."""
+        ended = self._ended if self.cooldown is None else self.cooldown.until
+        if ended is None or now <= ended:
+            return self._level
+        return max(0, self._level - int((now - ended) / self._decay_seconds))
+
+    def climb(self, ladder: Ladder, *, trigger: Trigger, now: Moment, rng: Random) -> list[Event]:
         """Rest for the next step of the ladder; nothing new if it rests already."""
         if self.rests(now.instant):
             return []
-        level = self.level(now.instant, decay_seconds) + 1
+        level = self.level(now.instant) + 1
         seconds = ladder.seconds(level) * rng.uniform(1.0, 1.0 + JITTER)
         return self.rest(
             seconds, source=CooldownSource.LADDER, level=level, trigger=trigger, now=now, rng=rng
@@ -109,7 +116,8 @@ class Spot:
         if self.cooldown is not None:
             return events + self._extend(seconds, source=source, trigger=trigger, now=now)
         relapse = self._ended is not None and now.instant - self._ended < self._last_seconds
-        self._level = level or self._level
+        # The peace before this rest is counted now: the next one is counted from this rest's end.
+        self._level = level or self.level(now.instant)
         self.cooldown = Cooldown(
             id=f"cd_{rng.getrandbits(64):016x}",
             reason=trigger.reason,

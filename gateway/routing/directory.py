@@ -80,19 +80,30 @@ class Directory:
         """Groups first (they name models), then compatible providers; each target once."""
         fallback = self._config.fallback
         found = [each for group in fallback.groups if name in group for each in group]
-        found += self._compatible(name, seen={name})
+        found += self._compatible(name)
         unique = dict.fromkeys(found)
         unique.pop(name, None)
         return [each for each in unique if self._served(each)]
 
-    def _compatible(self, name: str, *, seen: set[str]) -> list[str]:
-        """Breadth first, so that a provider's own list comes before its neighbours' lists."""
-        provider, _, model = name.partition("/")
-        renamed = self._config.fallback.model_names.get(name)
-        here = []
-        for other in self._config.fallback.compatible.get(provider, ()):
-            fits = renamed is not None and renamed.partition("/")[0] == other
-            here.append(renamed if fits and renamed else f"{other}/{model}")
-        fresh = [each for each in here if each not in seen]
-        seen.update(fresh)
-        return fresh + [more for each in fresh for more in self._compatible(each, seen=seen)]
+    def _compatible(self, name: str) -> list[str]:
+        """Breadth first, so that a provider's own list comes before its neighbours' lists.
+
+        Each provider once: behind the way back stands the same provider, not another one.
+        """
+        found = [name]
+        visited = {name.partition("/")[0]}
+        for target in found:
+            for other in self._config.fallback.compatible.get(target.partition("/")[0], ()):
+                if other not in visited:
+                    visited.add(other)
+                    found.append(self._name_at(other, target))
+        return found[1:]
+
+    def _name_at(self, provider: str, target: str) -> str:
+        """What `provider` calls the target's model; a name given one way is read both ways."""
+        names = self._config.fallback.model_names
+        pairs = [(target, names.get(target, "")), *((there, here) for here, there in names.items())]
+        for known, renamed in pairs:
+            if known == target and renamed.partition("/")[0] == provider:
+                return renamed
+        return f"{provider}/{target.partition('/')[2]}"

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from gateway.events import CooldownSource, Scope
-from gateway.routing.cooldown import Spot
+from gateway.routing.cooldown import Cooldown, Spot
 from gateway.routing.pool import Pool
+from gateway.routing.readiness import kept_away_by
 from gateway.routing.state import CredentialState, HopState, RouteState
 from gateway.units import Moment, Timestamp
 
@@ -146,7 +147,7 @@ def _rest(spot: Spot, now: Moment) -> Rest:
 
 
 def _credential(credential: CredentialState, now: Moment) -> CredentialView:
-    rest = credential.spot.cooldown if credential.spot.rests(now.instant) else None
+    rest = credential.spot.running(now.instant)
     return CredentialView(
         credential=credential.name,
         priority=credential.config.priority,
@@ -170,9 +171,9 @@ def _route(pool: Pool, route: RouteState, now: Moment) -> RouteView:
 
 def _target(pool: Pool, route: RouteState, hop: HopState, now: Moment) -> TargetView:
     target = hop.target
-    state, spot = _state(pool, hop, now)
-    rest = spot.cooldown if spot is not None else None
-    ready = [not pool.credential_rest(target, key, now) for key in target.provider.credentials]
+    state, rest = _state(hop, now)
+    keys = target.provider.credentials
+    ready = [pool.credential_rest(target, key, now) is None for key in keys]
     return TargetView(
         target=target.name,
         provider=target.provider.name,
@@ -187,22 +188,12 @@ def _target(pool: Pool, route: RouteState, hop: HopState, now: Moment) -> Target
     )
 
 
-def _state(pool: Pool, hop: HopState, now: Moment) -> tuple[State, Spot | None]:
+def _state(hop: HopState, now: Moment) -> tuple[State, Cooldown | None]:
     """The state, and the rest that makes it so."""
-    target = hop.target
-    if not target.provider.credentials:
+    if not hop.target.provider.credentials:
         return State.DISABLED, None
-    whole = [spot for spot in (target.provider.spot, target.spot) if spot.rests(now.instant)]
-    if whole:
-        return State.COOLING, max(whole, key=_until)
-    rests = [pool.credential_rest(target, key, now) for key in target.provider.credentials]
-    if all(rests):
-        return State.COOLING, min((spot for spot in rests if spot is not None), key=_until)
-    if hop.hold.rests(now.instant):
-        return State.HELD, hop.hold
-    return State.READY, None
-
-
-def _until(spot: Spot) -> float:
-    assert spot.cooldown is not None
-    return spot.cooldown.until
+    rest = kept_away_by(hop, now.instant)
+    if rest is not None:
+        return State.COOLING, rest
+    held = hop.hold.running(now.instant)
+    return (State.HELD, held) if held is not None else (State.READY, None)

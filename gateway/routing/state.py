@@ -11,6 +11,9 @@ from gateway.routing.cooldown import Place, Spot
 from gateway.routing.directory import Chain
 from gateway.units import Instant
 
+LIMITS_MAX = 256
+"""Models of one credential remembered before those at peace are forgotten: model names can be a
+client's text, and may not grow memory without bound."""
 BILLING_RANK = {Billing.FREE: 0, Billing.FLAT: 1, Billing.METERED: 2}
 
 
@@ -19,13 +22,17 @@ class CredentialState:
 
     __slots__ = ("config", "in_flight", "models", "order", "spot", "used")
 
-    def __init__(self, provider: str, config: Credential, order: int) -> None:
+    def __init__(
+        self, provider: str, config: Credential, order: int, *, decay_seconds: float
+    ) -> None:
         self.config = config
         self.order = order
         self.in_flight = 0
         self.used = 0
-        self.spot = Spot(Place(Scope.CREDENTIAL, provider, credential=config.name))
+        place = Place(Scope.CREDENTIAL, provider, credential=config.name)
+        self.spot = Spot(place, decay_seconds=decay_seconds)
         self.models: dict[str, Spot] = {}
+        """By model or quota group, made by its first limit."""
 
     @property
     def name(self) -> str:
@@ -39,10 +46,12 @@ class ProviderState:
         self.config = config
         self.stability = stability
         self.in_flight = 0
-        self.spot = Spot(Place(Scope.PROVIDER, config.name))
+        decay = stability.ladder_decay_seconds
+        self.spot = Spot(Place(Scope.PROVIDER, config.name), decay_seconds=decay)
         ordered = sorted(config.credentials, key=lambda each: each.priority)
         self.credentials = [
-            CredentialState(config.name, each, order) for order, each in enumerate(ordered)
+            CredentialState(config.name, each, order, decay_seconds=decay)
+            for order, each in enumerate(ordered)
         ]
         """Best tier first, inside a tier in the file's order."""
         self.groups = {
@@ -53,14 +62,22 @@ class ProviderState:
     def name(self) -> str:
         return self.config.name
 
-    def model_spot(self, credential: CredentialState, model: str) -> Spot:
+    def limit_name(self, model: str) -> str:
+        """What a limit on `model` is kept under: its quota group, else the model itself."""
+        return self.groups.get(model, model)
+
+    def limit_spot(self, credential: CredentialState, model: str) -> Spot:
         """Where a limit of this credential on this model (or its quota group) is kept."""
-        group = self.groups.get(model)
-        name = group or model
+        name = self.limit_name(model)
         spot = credential.models.get(name)
         if spot is None:
-            scope = Scope.QUOTA_GROUP if group else Scope.CREDENTIAL_MODEL
-            spot = Spot(Place(scope, self.name, name, credential.name))
+            if len(credential.models) >= LIMITS_MAX:
+                _forget_peaceful(credential.models)
+            scope = Scope.QUOTA_GROUP if model in self.groups else Scope.CREDENTIAL_MODEL
+            spot = Spot(
+                Place(scope, self.name, name, credential.name),
+                decay_seconds=self.stability.ladder_decay_seconds,
+            )
             credential.models[name] = spot
         return spot
 
@@ -74,7 +91,10 @@ class TargetState:
         self.provider = provider
         self.model = model
         self.name = f"{provider.name}/{model}"
-        self.spot = Spot(Place(Scope.TARGET, provider.name, model))
+        self.spot = Spot(
+            Place(Scope.TARGET, provider.name, model),
+            decay_seconds=provider.stability.ladder_decay_seconds,
+        )
         self.breaker = Breaker()
         self.current: CredentialState | None = None
         """The key that `sequential` rotation is draining."""
@@ -100,7 +120,7 @@ class HopState:
         self.stability = stability
         """Of the hold: the route's over the provider's over the global parameters."""
         place = Place(Scope.TARGET, target.provider.name, target.model, route=route)
-        self.hold = Spot(place)
+        self.hold = Spot(place, decay_seconds=stability.ladder_decay_seconds)
 
 
 class RouteState:
@@ -111,7 +131,8 @@ class RouteState:
     def __init__(self, chain: Chain, hops: list[HopState], *, since: Instant) -> None:
         self.chain = chain
         self.hops = hops
-        self.active = hops[0]
+        # A target without any credential never serves, so it never holds the pointer.
+        self.active = next((hop for hop in hops if hop.target.provider.credentials), hops[0])
         self.active_since = since
         self.last_move: tuple[str, str] | None = None
         """From and to of the last switch; what makes the next one a reversal."""
@@ -138,3 +159,9 @@ def build_providers(config: Config) -> dict[str, ProviderState]:
         name: ProviderState(provider, config.provider_stability(name))
         for name, provider in config.providers.items()
     }
+
+
+def _forget_peaceful(spots: dict[str, Spot]) -> None:
+    """Drop what rests nowhere; its ladder starts afresh."""
+    for name in [name for name, spot in spots.items() if spot.cooldown is None]:
+        del spots[name]

@@ -1,0 +1,81 @@
+# Everything a person or CI does with this checkout. `make help` lists the targets from their
+# comments. Needs Python 3.11 or newer and make; everything else goes into .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?=
+PYTEST_ARGS ?=
+
+# Debian packages that tests need as programs. None yet: every server a test talks to is started
+# by the test, in Python. `test-deps` installs what is listed here.
+SYSTEM_TEST_PACKAGES :=
+
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help run install test test-deps lint format check coverage lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+run: .venv/installed ## install and serve; without keys or evenkeel.yaml the demo (ARGS="--port 9000")
+	@$(BIN)/evenkeel serve $(ARGS)
+
+install: .venv/installed ## what `run` needs, into .venv
+
+test: .venv/installed-test test-deps ## install what the tests need and run them (PYTEST_ARGS="-k relay")
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-deps: ## programs of the system that tests need
+ifneq ($(strip $(SYSTEM_TEST_PACKAGES)),)
+	@if dpkg -s $(SYSTEM_TEST_PACKAGES) >/dev/null 2>&1; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -qq --no-install-recommends $(SYSTEM_TEST_PACKAGES); \
+	else \
+		echo "test-deps: please install $(SYSTEM_TEST_PACKAGES); tests that need them will say so" >&2; \
+	fi
+endif
+
+lint: .venv/installed-test ## ruff (format and rules) and mypy strict
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: .venv/installed-test ## let ruff put the code into form
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+check: lint test ## what CI runs: lint, then the tests
+
+coverage: .venv/installed-test test-deps ## the tests with their coverage of gateway, storage, dashboards
+	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered $(PYTEST_ARGS)
+
+lock: .venv/installed-test ## work out both lock files anew from pyproject.toml
+	@$(PIP) uv
+	$(BIN)/uv pip compile $(LOCK_FLAGS) pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile $(LOCK_FLAGS) pyproject.toml --extra test -c requirements.lock -o requirements-test.lock
+
+# One file for all systems and Pythons, with hashes, and with no index of anybody's in it.
+LOCK_FLAGS := --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-annotate --custom-compile-command "make lock"
+
+clean: ## remove .venv and all caches
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+
+# Stamps: installing is skipped while no lock file and not pyproject.toml is newer.
+.venv/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; '$(PYTHON)' is older or missing. Try make PYTHON=python3.12" >&2; exit 1; }
+	@echo "installing into .venv, this once…"
+	@$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/installed: requirements.lock pyproject.toml | .venv/python
+	@$(PIP) -r requirements.lock
+	@$(PIP) --no-deps --editable .
+	@touch $@
+
+.venv/installed-test: requirements-test.lock .venv/installed
+	@$(PIP) -r requirements-test.lock
+	@touch $@

@@ -1,0 +1,95 @@
+"""What the handlers are given: one typed object, made in `app`, reached through one key."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Protocol
+
+from aiohttp import web
+
+from gateway.api.access import Access
+from gateway.config import Config
+from gateway.events import Event
+from gateway.relay.loop import Relay
+from gateway.routing.pool import Pool
+from gateway.spine import Spine
+from gateway.units import Clock, Timestamp
+
+Item = dict[str, Any]
+"""One row of the history, as JSON."""
+
+
+class HistoryQuestionError(ValueError):
+    """The caller's fault: an unknown filter, a limit out of range, a foreign cursor."""
+
+
+class HistoryUnavailable(Exception):
+    """The store cannot answer now; the message says why."""
+
+
+class History(Protocol):
+    """Reading what happened. Raises `HistoryQuestionError` and `HistoryUnavailable` only."""
+
+    async def page(
+        self,
+        table: str,
+        *,
+        filters: Mapping[str, str],
+        limit: int,
+        order: str,
+        cursor: str | None,
+    ) -> Mapping[str, Any]:
+        """`items` and `next_cursor`."""
+        ...
+
+    async def events_after(self, last_id: int, limit: int) -> list[Item]: ...
+
+    async def last_id(self) -> int: ...
+
+    async def request(self, request_id: str) -> Mapping[str, Any] | None:
+        """`request` and `candidates`."""
+        ...
+
+    async def switch_pairs(
+        self, *, filters: Mapping[str, str], bucket_seconds: int
+    ) -> list[Item]: ...
+
+    def store(self) -> Mapping[str, Any]:
+        """For the status: `ok`, `path`, `last_error`."""
+        ...
+
+
+@dataclass(slots=True, kw_only=True)
+class Context:
+    config: Config
+    config_path: str | None
+    config_shown: Callable[[], Mapping[str, Any]]
+    """The effective configuration, masked."""
+    version: str
+    boot_id: str
+    started: Timestamp
+    demo: bool
+    pool: Pool
+    relay: Relay
+    spine: Spine
+    access: Access
+    history: History
+    scrape: Callable[[str], Awaitable[tuple[bytes, str]]]
+    """`Accept` header → body and content type of /metrics."""
+    clock: Clock
+    rng: Random
+    console: Mapping[str, tuple[bytes, str]] = field(default_factory=dict)
+    """File name → content and type."""
+    ready: bool = False
+    """Started, and not yet asked to stop."""
+    internal_errors: int = 0
+    tails: int = 0
+    """Event streams being followed."""
+
+    def emit(self, events: Sequence[Event]) -> None:
+        self.spine.emit_all(events)
+
+
+CONTEXT = web.AppKey("context", Context)

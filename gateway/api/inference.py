@@ -1,0 +1,214 @@
+"""The endpoints clients call: read a request, let the relay answer it, record what never got there.
+
+A request that is refused before any candidate was looked at (no JSON, unknown model, wrong key,
+too large) is the client's own fault: it becomes one row and touches no state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from math import ceil
+
+from aiohttp import web
+
+from gateway.api import ids
+from gateway.api.access import RateExceeded, may_use
+from gateway.api.context import CONTEXT, Context
+from gateway.api.http_answer import HttpAnswer
+from gateway.config import Client
+from gateway.events import RequestFinished, RequestOutcome
+from gateway.relay.answering import ClientGone, answer_error, request_headers
+from gateway.relay.inbound import Inbound
+from gateway.routing.state import RouteState
+from gateway.routing.steps import Facts
+from gateway.units import Moment
+from gateway.wire.anthropic import AnthropicWire
+from gateway.wire.base import Asked, ClientError, ErrorAnswer, Wire
+from gateway.wire.headers import client_keys, session, traceparent
+from gateway.wire.openai import OpenAIWire
+
+MODEL_CHARS_MAX = 200
+"""Of what the history keeps of a model's name."""
+BYTES_PER_TOKEN = 4
+"""Rough, and only compared with a target's `context_tokens`."""
+CLIENT_CLOSED = 499
+
+OPENAI = OpenAIWire()
+ANTHROPIC = AnthropicWire()
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One inference path of the contract."""
+
+    path: str
+    wire: Wire
+    upstream_path: str
+    """Below the dialect's root."""
+
+
+ENDPOINTS = (
+    Endpoint("/v1/chat/completions", OPENAI, "/chat/completions"),
+    Endpoint("/v1/embeddings", OPENAI, "/embeddings"),
+    Endpoint("/v1/messages", ANTHROPIC, "/v1/messages"),
+    Endpoint("/v1/messages/count_tokens", ANTHROPIC, "/v1/messages/count_tokens"),
+)
+_BY_PATH = {endpoint.path: endpoint for endpoint in ENDPOINTS}
+
+
+async def infer(request: web.Request) -> web.StreamResponse:
+    """Answers one inference request; the endpoint is found by the path."""
+    context = request.app[CONTEXT]
+    endpoint = _BY_PATH[request.path]
+    now = context.clock.now()
+    facts = _first_facts(request, endpoint, context, now)
+    answer = HttpAnswer(request)
+    try:
+        inbound, route = await _admit(request, endpoint, context, facts)
+    except ClientError as error:
+        await _refuse(error, endpoint.wire, facts, answer, context)
+    else:
+        await context.relay.serve(inbound, route, answer)
+    # None only where the client was gone before its answer began: nobody reads this one.
+    return answer.response or web.Response(status=CLIENT_CLOSED)
+
+
+def _first_facts(request: web.Request, endpoint: Endpoint, context: Context, now: Moment) -> Facts:
+    headers = list(request.headers.items())
+    caller = traceparent(headers)
+    return Facts(
+        request_id=ids.request_id(now.timestamp, context.rng),
+        trace_id=caller[0] if caller else ids.trace_id(context.rng),
+        span_id=ids.span_id(context.rng),
+        parent_span_id=caller[1] if caller else "",
+        session=session(headers),
+        client="",
+        endpoint=endpoint.path,
+        dialect=endpoint.wire.name,
+        requested_model="",
+        stream=False,
+        body_tokens=0,
+        bytes_received=0,
+        began=now,
+    )
+
+
+async def _admit(
+    request: web.Request, endpoint: Endpoint, context: Context, facts: Facts
+) -> tuple[Inbound, RouteState]:
+    """The request read and allowed. Raises `ClientError`."""
+    context.access.guard_clients(request.headers)
+    headers = list(request.headers.items())
+    client = context.access.client(client_keys(headers, request.query.get("key", "")))
+    if client is not None:
+        context.access.spend(client, facts.began.instant)
+    body = await _body(request)
+    asked = endpoint.wire.read(body)
+    route = _route(context, client, asked, facts.began)
+    return (
+        Inbound(
+            wire=endpoint.wire,
+            path=endpoint.upstream_path,
+            raw_query=request.rel_url.raw_query_string,
+            raw_headers=headers,
+            body=body,
+            facts=replace(
+                facts,
+                session=facts.session or asked.session,
+                client=client.name if client is not None else "",
+                requested_model=asked.model[:MODEL_CHARS_MAX],
+                stream=asked.stream,
+                body_tokens=len(body) // BYTES_PER_TOKEN,
+                bytes_received=len(body),
+            ),
+        ),
+        route,
+    )
+
+
+async def _body(request: web.Request) -> bytes:
+    """The decoded body. Raises `ClientError` 413 and 400."""
+    try:
+        return await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        limit = request.app[CONTEXT].config.server.max_body_bytes
+        message = f"The body is larger than {limit} bytes (`server.max_body_bytes`)."
+        raise ClientError(413, "body_too_large", message) from None
+    except web.RequestPayloadError:
+        message = "The body could not be decoded as its `content-encoding` and length say."
+        raise ClientError(400, "invalid_body", message) from None
+
+
+def _route(context: Context, client: Client | None, asked: Asked, now: Moment) -> RouteState:
+    if not may_use(client, asked.model):
+        message = f"Client {client.name if client else ''!r} may not use {asked.model!r}."
+        raise ClientError(403, "route_not_allowed", message)
+    route = context.pool.route(asked.model, now)
+    if route is not None:
+        return route
+    known = [name for name in context.pool.directory.names() if may_use(client, name)]
+    near = get_close_matches(asked.model, known, n=3, cutoff=0.5)
+    hint = f" Did you mean {', '.join(near)}?" if near else " See /v1/models."
+    shown = asked.model[:MODEL_CHARS_MAX]
+    raise ClientError(404, "model_not_found", f"No route or target is called {shown!r}.{hint}")
+
+
+async def _refuse(
+    error: ClientError, wire: Wire, facts: Facts, answer: HttpAnswer, context: Context
+) -> None:
+    shed = isinstance(error, RateExceeded)
+    told = ErrorAnswer(
+        status=error.status,
+        code=error.code,
+        message=error.message,
+        request_id=facts.request_id,
+        retry_after_seconds=ceil(error.retry_after_seconds) if shed else None,
+        should_retry=None if shed else False,
+    )
+    status = error.status
+    try:
+        await answer_error(answer, wire, told, request_headers(facts.request_id))
+    except ClientGone:
+        status = CLIENT_CLOSED
+    outcome = RequestOutcome.SHED if shed else RequestOutcome.CLIENT_ERROR
+    context.emit([_unrouted(facts, outcome, status, error.code, context.clock.now())])
+
+
+def _unrouted(
+    facts: Facts, outcome: RequestOutcome, status: int, reason: str, now: Moment
+) -> RequestFinished:
+    """The row of a request that reached no route."""
+    seconds = now.instant - facts.began.instant
+    return RequestFinished(
+        ts=now.timestamp,
+        request_id=facts.request_id,
+        trace_id=facts.trace_id,
+        span_id=facts.span_id,
+        parent_span_id=facts.parent_span_id,
+        route="",
+        session=facts.session,
+        client=facts.client,
+        endpoint=facts.endpoint,
+        requested_model=facts.requested_model,
+        stream=facts.stream,
+        outcome=outcome,
+        status=status,
+        failure=None,
+        reason=reason,
+        provider="",
+        model="",
+        credential="",
+        attempts=0,
+        skipped=0,
+        fallback_from="",
+        fallback_reason="",
+        started=facts.began.timestamp,
+        duration_seconds=seconds,
+        first_content_seconds=None,
+        overhead_seconds=seconds,
+        bytes_received=facts.bytes_received,
+        bytes_sent=0,
+        usage=None,
+        cost_usd=None,
+    )

@@ -1,0 +1,59 @@
+"""What clients may ask for: routes first, then targets, in the shape of whichever SDK asks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from gateway.api.access import may_use
+from gateway.api.context import CONTEXT
+from gateway.api.errors import json_response
+from gateway.wire.base import ClientError
+from gateway.wire.headers import client_keys
+
+SINCE = "2026-01-01T00:00:00Z"
+SINCE_SECONDS = 1_767_225_600
+"""SDKs want a date of birth for a model; a name of ours has none, so that all share one."""
+
+
+async def models(request: web.Request) -> web.Response:
+    names = _names(request)
+    if "anthropic-version" not in request.headers:
+        return json_response({"object": "list", "data": [_openai(name) for name in names]})
+    return json_response(
+        {
+            "data": [_anthropic(name) for name in names],
+            "has_more": False,
+            "first_id": names[0] if names else None,
+            "last_id": names[-1] if names else None,
+        }
+    )
+
+
+async def model(request: web.Request) -> web.Response:
+    name = request.match_info["name"]
+    if name not in _names(request) and request.app[CONTEXT].pool.directory.find(name) is None:
+        raise web.HTTPNotFound
+    shape = _anthropic if "anthropic-version" in request.headers else _openai
+    return json_response(shape(name))
+
+
+def _names(request: web.Request) -> list[str]:
+    """Raises `HTTPUnauthorized` and `HTTPForbidden`, which the middleware puts into the dialect."""
+    context = request.app[CONTEXT]
+    try:
+        context.access.guard_clients(request.headers)
+        keys = client_keys(list(request.headers.items()), request.query.get("key", ""))
+        client = context.access.client(keys)
+    except ClientError as error:
+        raise (web.HTTPForbidden if error.status == 403 else web.HTTPUnauthorized) from error
+    return [name for name in context.pool.directory.names() if may_use(client, name)]
+
+
+def _openai(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": SINCE_SECONDS, "owned_by": "evenkeel"}
+
+
+def _anthropic(name: str) -> dict[str, Any]:
+    return {"id": name, "type": "model", "display_name": name, "created_at": SINCE}

@@ -1,0 +1,69 @@
+"""The table of paths, and the door in front of each group of them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from gateway.api import console, history, inference, models, state
+from gateway.api.context import CONTEXT, Context
+from gateway.api.errors import error_response, tell_errors
+from gateway.wire.headers import client_keys
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+HISTORY_TABLES = ("events", "requests", "attempts", "switches", "cooldowns")
+NOT_YET = (
+    "/v1/responses",
+    "/v1beta/models/{rest:.+}",
+)
+"""Paths of clients that this version cannot serve. 501 with `x-should-retry: false` ends an agent's
+retries at once; for a WebSocket attempt 426 makes Codex fall back to HTTP at once."""
+
+
+def application(context: Context) -> web.Application:
+    app = web.Application(
+        middlewares=[tell_errors], client_max_size=context.config.server.max_body_bytes
+    )
+    app[CONTEXT] = context
+    app.add_routes(
+        [
+            *(web.post(each.path, inference.infer) for each in inference.ENDPOINTS),
+            web.get("/v1/models", models.models),
+            web.get("/v1/models/{name:.+}", models.model),
+            *(web.route("*", path, not_yet) for path in NOT_YET),
+            web.get("/healthz", state.health),
+            web.get("/readyz", state.ready),
+            web.get("/metrics", state.metrics),
+            web.get("/api/v1/status", admin(state.status)),
+            web.get("/api/v1/config", admin(state.config)),
+            web.get("/api/v1/requests/{request_id}", admin(history.story)),
+            web.get("/api/v1/switches/aggregate", admin(history.aggregate)),
+            *(web.get(f"/api/v1/{name}", admin(history.table)) for name in HISTORY_TABLES),
+            web.get("/", console.page),
+            web.get("/console/{name}", console.file),
+        ]
+    )
+    return app
+
+
+def admin(handler: Handler) -> Handler:
+    """`handler` behind the admin key, if there is one."""
+
+    async def guarded(request: web.Request) -> web.StreamResponse:
+        access = request.app[CONTEXT].access
+        access.guard_admin(request.headers)
+        access.admin(client_keys(list(request.headers.items()), ""))
+        return await handler(request)
+
+    return guarded
+
+
+async def not_yet(request: web.Request) -> web.StreamResponse:
+    if request.headers.get("Upgrade", "").lower() == "websocket":
+        return error_response(426, "upgrade_required", "Use HTTP: WebSockets are not served.")
+    message = f"{request.path} is not available in this version of Evenkeel."
+    response = error_response(501, "not_supported", message)
+    response.headers["x-should-retry"] = "false"
+    return response

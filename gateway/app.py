@@ -1,0 +1,359 @@
+"""The composition root: builds every object, opens and closes every resource, in one place.
+
+The only module that knows all the others. `running` is the gateway as an async context, for the
+command line and for tests; `serve` is the process around it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import platform
+import signal
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from importlib.metadata import version as installed_version
+from importlib.resources import files
+from pathlib import Path
+from random import Random
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from gateway import config_file
+from gateway.api.access import Access
+from gateway.api.context import Context
+from gateway.api.routes import application
+from gateway.app_store import Store
+from gateway.clock import SystemClock
+from gateway.config import Config, Dialect
+from gateway.config_file import Loaded
+from gateway.events import ProcessStarted, ProcessStopped
+from gateway.relay.loop import Relay
+from gateway.routing.pool import Pool
+from gateway.routing.snapshot import snapshot
+from gateway.spine import Spine
+from gateway.telemetry.log import LogSink, configure
+from gateway.telemetry.metrics import LoopLag, MetricsSink
+from gateway.units import Clock
+from gateway.upstream.base import Upstream
+from gateway.upstream.direct import DirectUpstream, open_session
+from gateway.upstream.simulated import SimulatedUpstream
+from storage.journal import Journal
+
+TICK_SECONDS = 0.5
+"""How late the end of a cooldown may be told when no request comes by."""
+QUEUE_BYTES_MAX = 32 * 1024 * 1024
+"""Of one sink: about fifty thousand events, minutes of a busy gateway."""
+CONSOLE_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
+DEMO_DATABASE = "sqlite+aiosqlite:///evenkeel-demo.db"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A gateway that serves."""
+
+    url: str
+    context: Context
+    simulated: SimulatedUpstream
+
+
+def speaks(provider: str, client: str) -> bool:
+    """Whether a provider's dialect can serve a client's without translation."""
+    return provider in (client, Dialect.SIMULATED)
+
+
+@asynccontextmanager
+async def running(
+    loaded: Loaded, *, demo: bool = False, host: str | None = None, port: int | None = None
+) -> AsyncIterator[Running]:
+    """The gateway, from its first resource opened to its last one closed."""
+    config, clock, rng = loaded.config, SystemClock(), Random()
+    now = clock.now()
+    async with AsyncExitStack() as stack:
+        store = Store(config.storage, folder=loaded.folder)
+        spine = Spine(
+            clock=clock,
+            rng=rng,
+            boot_id=f"{rng.getrandbits(64):016x}",
+            config_version=loaded.version,
+        )
+        metrics = MetricsSink(config, version=_version(), registry=CollectorRegistry())
+        _attach(spine, config, store, metrics)
+        if not await store.open():
+            log.error("the store cannot be opened; serving without it", extra=_why(store))
+        await stack.enter_async_context(spine)
+        spine.emit(
+            ProcessStarted(
+                ts=now.timestamp,
+                version=_version(),
+                python=platform.python_version(),
+                sqlite=sqlite3.sqlite_version,
+            )
+        )
+        stack.callback(_tell_stopped, spine, clock)
+        session = await stack.enter_async_context(open_session())
+        simulated = SimulatedUpstream(clock=clock, rng=rng)
+        pool = Pool(config, rng=rng, now=now, speaks=speaks)
+        relay = Relay(
+            pool=pool,
+            upstreams=_upstreams(DirectUpstream(session), simulated),
+            emit=spine.emit_all,
+            clock=clock,
+            rng=rng,
+        )
+        lag = LoopLag()
+        context = Context(
+            config=config,
+            config_path=str(loaded.path) if loaded.path is not None else None,
+            config_shown=lambda: config_file.masked(config),
+            version=_version(),
+            boot_id=spine.boot_id,
+            started=now.timestamp,
+            demo=demo,
+            pool=pool,
+            relay=relay,
+            spine=spine,
+            access=Access(config.auth, host=host or config.server.host),
+            history=store,
+            scrape=_scraper(pool, spine, metrics, store, lag, clock),
+            clock=clock,
+            rng=rng,
+            console=_console(),
+        )
+        tasks = await stack.enter_async_context(background())
+        tasks.run(_tick(pool, spine, clock), name="tick")
+        tasks.run(lag.run(), name="loop lag")
+        url = await _listen(stack, context, host=host, port=port)
+        context.ready = True
+        stack.callback(_not_ready, context)
+        if demo:
+            traffic = await stack.enter_async_context(background())
+            traffic.run(_traffic(context, url), name="demo traffic")
+        yield Running(url, context, simulated)
+
+
+def _attach(spine: Spine, config: Config, store: Store, metrics: MetricsSink) -> None:
+    journal = Journal(store.path.with_name(store.path.name + ".journal"))
+    spine.attach(
+        store,
+        batch_seconds=0.1,
+        batch_events_max=500,
+        queue_bytes_max=QUEUE_BYTES_MAX,
+        rescue=journal,
+    )
+    spine.attach(
+        metrics, batch_seconds=0.02, batch_events_max=2000, queue_bytes_max=QUEUE_BYTES_MAX
+    )
+    spine.attach(
+        LogSink(), batch_seconds=0.05, batch_events_max=500, queue_bytes_max=QUEUE_BYTES_MAX
+    )
+    if config.telemetry.otlp_endpoint:
+        from gateway.telemetry.traces import TraceSink  # Half a second that most never need.
+
+        spine.attach(
+            TraceSink(config.telemetry, version=_version()),
+            batch_seconds=1.0,
+            batch_events_max=2000,
+            queue_bytes_max=QUEUE_BYTES_MAX,
+        )
+
+
+def _upstreams(direct: Upstream, simulated: Upstream) -> Mapping[Dialect, Upstream]:
+    return {
+        Dialect.OPENAI: direct,
+        Dialect.ANTHROPIC: direct,
+        Dialect.SIMULATED: simulated,
+    }
+
+
+def _scraper(
+    pool: Pool, spine: Spine, metrics: MetricsSink, store: Store, lag: LoopLag, clock: Clock
+) -> Callable[[str], Awaitable[tuple[bytes, str]]]:
+    async def scrape(accept: str) -> tuple[bytes, str]:
+        now = clock.now()
+        spine.emit_all(pool.expire(now))
+        await spine.settled(metrics.name, 1.0)
+        view = snapshot(pool, now)
+        render = metrics.scrape(
+            view, spine.stats(), store_bytes=store.bytes(), loop_lag_seconds=lag.seconds
+        )
+        return await asyncio.to_thread(render, accept)
+
+    return scrape
+
+
+class Background:
+    """Tasks that live as long as the gateway: one that fails ends it, none outlives it."""
+
+    def __init__(self, group: asyncio.TaskGroup) -> None:
+        self._group = group
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def run(self, work: Coroutine[None, None, None], *, name: str) -> None:
+        self._tasks.append(self._group.create_task(work, name=name))
+
+    def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+
+@asynccontextmanager
+async def background() -> AsyncIterator[Background]:
+    async with asyncio.TaskGroup() as group:
+        tasks = Background(group)
+        try:
+            yield tasks
+        finally:
+            tasks.stop()
+
+
+async def _tick(pool: Pool, spine: Spine, clock: Clock) -> None:
+    """Tells of cooldowns that are over while no request comes by."""
+    while True:
+        await clock.sleep(TICK_SECONDS)
+        spine.emit_all(pool.expire(clock.now()))
+
+
+async def _listen(
+    stack: AsyncExitStack, context: Context, *, host: str | None, port: int | None
+) -> str:
+    server = context.config.server
+    runner = web.AppRunner(
+        application(context),
+        access_log=None,  # A line per request comes from the log sink, for a fifth of the price.
+        handler_cancellation=True,
+        shutdown_timeout=server.drain_seconds,
+    )
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    host = server.host if host is None else host
+    await web.TCPSite(runner, host, server.port if port is None else port).start()
+    address = runner.addresses[0]
+    shown = f"[{address[0]}]" if ":" in address[0] else address[0]
+    return f"http://{shown}:{address[1]}"
+
+
+async def _traffic(context: Context, url: str) -> None:
+    from gateway.demo import Traffic
+
+    config = context.config
+    key = config.auth.clients[0].key.reveal() if config.auth.clients else ""
+    traffic = Traffic(
+        base_url=url,
+        models=[route.name for route in config.routes],
+        rng=context.rng,
+        clock=context.clock,
+        client_key=key,
+    )
+    await traffic.run()
+
+
+def _console() -> Mapping[str, tuple[bytes, str]]:
+    """The console's files, by name."""
+    folder = files("dashboards") / "console"
+    return {
+        file.name: (file.read_bytes(), f"{CONSOLE_TYPES[Path(file.name).suffix]}; charset=utf-8")
+        for file in folder.iterdir()
+        if Path(file.name).suffix in CONSOLE_TYPES
+    }
+
+
+def _tell_stopped(spine: Spine, clock: Clock) -> None:
+    spine.emit(ProcessStopped(ts=clock.now().timestamp, reason="asked to"))
+
+
+def _not_ready(context: Context) -> None:
+    context.ready = False
+
+
+def _why(store: Store) -> dict[str, str]:
+    return {"cause": store.failed_to_open}
+
+
+def _version() -> str:
+    return installed_version("evenkeel")
+
+
+# -- the process -------------------------------------------------------------------------------
+
+
+def demo_config() -> Loaded:
+    """The configuration of the demo, as shipped, with a database file of its own."""
+    text = (files("gateway") / "demo.yaml").read_text(encoding="utf-8")
+    config = config_file.parse(text, environ={}, name="demo.yaml")
+    storage = replace(config.storage, url=DEMO_DATABASE)
+    return Loaded(
+        config=replace(config, storage=storage),
+        version="demo",
+        sources={},
+        path=None,
+        folder=Path.cwd(),
+        warnings=(),
+    )
+
+
+def serve(
+    loaded: Loaded, *, demo: bool = False, host: str | None = None, port: int | None = None
+) -> int:
+    """Runs the gateway until it is asked to stop. Returns the exit status."""
+    import uvloop
+
+    telemetry = loaded.config.telemetry
+    configure(telemetry.log_format, os.environ.get("EVENKEEL_LOG_LEVEL", "info"))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            return runner.run(_process(loaded, demo=demo, host=host, port=port))
+        except KeyboardInterrupt:
+            return 130
+
+
+async def _process(loaded: Loaded, *, demo: bool, host: str | None, port: int | None) -> int:
+    stop = _stop_on_signals()
+    try:
+        async with running(loaded, demo=demo, host=host, port=port) as gateway:
+            for warning in loaded.warnings:
+                log.warning("configuration", extra={"warning": warning})
+            print(_welcome(gateway, loaded, demo=demo), flush=True)  # noqa: T201
+            await stop.wait()
+    except OSError as error:
+        log.error("cannot serve", extra={"cause": str(error)})  # noqa: TRY400
+        return 1
+    return 0
+
+
+def _stop_on_signals() -> asyncio.Event:
+    """Set by the first SIGINT or SIGTERM; the second one ends the process at once."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            os._exit(130)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, on_signal)
+    return stop
+
+
+def _welcome(gateway: Running, loaded: Loaded, *, demo: bool) -> str:
+    """What to look at, with a line to try."""
+    config, url = loaded.config, gateway.url
+    names = [route.name for route in config.routes] or gateway.context.pool.directory.names()
+    model = names[0] if names else "PROVIDER/MODEL"
+    key = ' -H "authorization: Bearer $EVENKEEL_CLIENT_KEY"' if config.auth.clients else ""
+    body = f'{{"model": "{model}", "messages": [{{"role": "user", "content": "Hello"}}]}}'
+    lines = [
+        f"Evenkeel {_version()} serves on {url}" + (", demo: simulated providers" if demo else ""),
+        f"  look     {url}/   {url}/metrics   evenkeel status   evenkeel events --follow",
+        f"  try      curl -s {url}/v1/chat/completions -H 'content-type: application/json'{key} \\",
+        f"             -d '{body}'",
+        f"  history  {gateway.context.history.store()['path']}",
+    ]
+    return "\n".join(lines)

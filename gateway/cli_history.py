@@ -1,0 +1,134 @@
+"""Events and requests for the command line: from the gateway, or from its file if it is down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import aclosing, contextmanager
+from typing import Any, Final
+
+import click
+
+from gateway.cli_asked import Asked, note
+from gateway.cli_client import Gateway, Item, Params, Refused, Unreachable, ask, request, tail
+from gateway.cli_database import Unreadable, stored_events, stored_request
+from gateway.cli_output import clock_time, length, print_table, styled
+from gateway.cli_sentences import sentence
+from gateway.units import Clock
+
+EVENTS: Final = "/api/v1/events"
+KIND_WIDTH: Final = 18
+"""The longest kinds: `candidate_skipped`, `cooldown_extended`, `pool_wide_failure`."""
+HTTP_NOT_FOUND: Final = 404
+
+
+async def newest(asked: Asked, filters: Params, *, limit: int) -> list[Item]:
+    """The newest events, oldest first. Raises what `cli_client` and `cli_database` raise."""
+    try:
+        items = await _page(asked.gateway, filters, limit=limit)
+    except Unreachable as error:
+        with _instead(asked, error):
+            items = await stored_events(
+                asked.storage, folder=asked.folder, filters=filters, limit=limit
+            )
+    return items[::-1]
+
+
+async def follow(
+    asked: Asked, filters: Params, *, limit: int, clock: Clock, show: Callable[[Item], None]
+) -> None:
+    """Shows the newest events and then what happens, until it is cancelled."""
+    items = await _page(asked.gateway, filters, limit=limit)
+    for item in reversed(items):
+        show(item)
+    last_id = items[0]["id"] if items else None
+    async with aclosing(tail(asked.gateway, filters, last_id=last_id, clock=clock)) as following:
+        async for found in following:
+            if isinstance(found, Unreachable):
+                note(f"{found}; trying again")
+            else:
+                show(found)
+
+
+async def story(asked: Asked, request_id: str) -> Item | None:
+    """A request and its candidates; None if there is none of that id."""
+    try:
+        return await request(asked.gateway, request_id)
+    except Refused as error:
+        if error.status != HTTP_NOT_FOUND:
+            raise
+        return None
+    except Unreachable as error:
+        with _instead(asked, error):
+            return await stored_request(asked.storage, folder=asked.folder, request_id=request_id)
+
+
+def print_event(item: Item) -> None:
+    when, kind = clock_time(item.get("ts")), str(item.get("kind", "")).ljust(KIND_WIDTH)
+    request_id = item.get("request_id") or ""
+    line = f"{styled(when, dim=True)}  {kind} {sentence(item)}"
+    click.echo(f"{line}  {styled(request_id, dim=True)}" if request_id else line)
+
+
+def print_story(found: Item) -> None:
+    whole, candidates = found["request"], found["candidates"]
+    if whole is None:
+        click.echo("the request is not over, or was not when the gateway stopped")
+    else:
+        click.echo(sentence(whole))
+        client = f" by {whole['client']}" if whole.get("client") else ""
+        click.echo(
+            f"asked for {whole['requested_model']} at {whole['endpoint']}{client}, "
+            f"began {clock_time(whole['started'])}, status {whole['status']}, "
+            f"first content after {length(whole.get('first_content_seconds')) or '-'}"
+        )
+    print_table(
+        "", ("n", "target", "credential", "outcome", "reason", "seconds"), map(_row, candidates)
+    )
+
+
+def _row(candidate: Item) -> tuple[Any, ...]:
+    target = candidate.get("target") or candidate.get("provider")
+    seconds = candidate.get("duration_seconds")
+    return (
+        candidate["n"],
+        target,
+        candidate.get("credential"),
+        candidate["outcome"],
+        _reason(candidate),
+        None if seconds is None else f"{seconds:.2f}",
+    )
+
+
+def _reason(candidate: Mapping[str, Any]) -> str:
+    """`overloaded: 529, overloaded_error`, or why it was skipped and for how long."""
+    status = candidate.get("status")
+    until = candidate.get("until")
+    failed = candidate.get("outcome") != "ok"
+    words = [
+        str(status) if status and failed else "",
+        candidate.get("reason") or "",
+        candidate.get("cause") or "",
+        f"until {clock_time(until)}" if until else "",
+    ]
+    told = ", ".join(word for word in words if word)
+    failure = candidate.get("failure")
+    return f"{failure}: {told}" if failure and told else failure or told
+
+
+@contextmanager
+def _instead(asked: Asked, error: Unreachable) -> Iterator[None]:
+    """Reading the file because no gateway answers, which is said; or that neither can be read."""
+    if asked.url_given:
+        raise error
+    try:
+        yield
+    except Unreadable as unreadable:
+        message = f"{error}, and {unreadable}"
+        raise Unreachable(message) from error
+    note(f"{error}; this is from the database file")
+
+
+async def _page(gateway: Gateway, filters: Params, *, limit: int) -> list[Item]:
+    page = await ask(gateway, EVENTS, {**filters, "order": "desc", "limit": limit})
+    items: list[Item] = page["items"]
+    return items

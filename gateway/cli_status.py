@@ -1,0 +1,103 @@
+"""`evenkeel status`: the answer of `/api/v1/status` as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from gateway.cli_output import clock_time, length, print_table, printable, time_left
+from gateway.cli_sentences import place
+
+Status = Mapping[str, Any]
+
+
+def print_status(status: Status, *, url: str) -> None:
+    """Raises KeyError and TypeError where the answer has another form than is known here."""
+    now = status["now"]
+    for line in _head(status, url):
+        click.echo(printable(line))
+    click.echo()
+    print_table(
+        "Routes",
+        ("route", "target", "serves", "state", "reason", "ready in", "keys ready"),
+        [
+            _target(route, target, first=place == 0)
+            for route in status["routes"]
+            for place, target in enumerate(route["targets"])
+        ],
+        empty="No routes are configured; clients name targets as provider/model.",
+    )
+    click.echo()
+    print_table(
+        "Credentials",
+        ("provider", "credential", "tier", "state", "reason", "ready in", "in flight", "used"),
+        [
+            _credential(provider, credential, now)
+            for provider in status["providers"]
+            for credential in provider["credentials"]
+        ],
+    )
+    click.echo()
+    print_table(
+        "Cooldowns",
+        ("rests", "scope", "reason", "source", "level", "left", "until"),
+        [_cooldown(rest) for rest in status["cooldowns"]],
+        empty="No cooldown is running.",
+    )
+
+
+def _head(status: Status, url: str) -> list[str]:
+    demo = ", demo" if status["demo"] else ""
+    path = status["config_path"] or "no file"
+    store = status["store"]
+    lines = [
+        f"Evenkeel {status['version']} at {url}{demo}, up {length(status['uptime_seconds'])}",
+        f"configuration {status['config_version']} ({path})",
+    ]
+    if store["ok"]:
+        lines.append(f"store ok: {store['path']}, {store['queued_events']} events waiting")
+    else:
+        lines.append(f"STORE FAILING: {store['path']}: {store['last_error']}")
+    if store["dropped"]:
+        lines.append(f"EVENTS LOST: {store['dropped']}")
+    return lines
+
+
+def _target(route: Status, target: Status, *, first: bool) -> tuple[Any, ...]:
+    return (
+        route["route"] if first else "",
+        target["target"],
+        f"since {length(route['dwell_seconds'])}" if target["active"] else "",
+        target["state"],
+        target["reason"],
+        length(target["ready_in_seconds"]) if target["ready_in_seconds"] else "",
+        f"{target['credentials_ready']}/{target['credentials']}",
+    )
+
+
+def _credential(provider: Status, credential: Status, now: int) -> tuple[Any, ...]:
+    return (
+        provider["provider"],
+        credential["credential"],
+        credential["priority"],
+        credential["state"],
+        credential["reason"],
+        time_left(credential["until"], now=now),
+        credential["in_flight"],
+        credential["used"],
+    )
+
+
+def _cooldown(rest: Status) -> tuple[Any, ...]:
+    held = f" on {rest['route']}" if rest["route"] else ""
+    return (
+        f"{place(rest)}{held}",
+        rest["scope"],
+        rest["reason"],
+        rest["source"],
+        rest["level"] or None,
+        length(rest["remaining_seconds"]),
+        clock_time(rest["until"]),
+    )

@@ -1,0 +1,81 @@
+"""The client's side of a request: what the relay writes to, and the gateway's own headers on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from gateway.routing.call import Call
+from gateway.units import RequestId
+from gateway.wire.base import ErrorAnswer, Wire
+
+Headers = list[tuple[str, str]]
+
+JSON_TYPE = ("content-type", "application/json")
+UNBUFFERED: Headers = [("cache-control", "no-cache"), ("x-accel-buffering", "no")]
+"""On every stream: proxies in front of the gateway would deliver it in one block."""
+
+
+class ClientGone(Exception):
+    """The client's connection is closed, or takes nothing any more: raised by `Answer`."""
+
+
+class Answer(Protocol):
+    """The client's side. Every method may raise `ClientGone`."""
+
+    async def whole(self, status: int, headers: Headers, body: bytes) -> None: ...
+
+    async def begin(self, status: int, headers: Headers) -> None: ...
+
+    async def write(self, chunk: bytes) -> None: ...
+
+    async def end(self) -> None: ...
+
+
+def own_headers(call: Call) -> Headers:
+    """The `x-evenkeel-*` headers of an answer; header values hold no line break by construction."""
+    headers = [
+        ("x-evenkeel-request-id", call.facts.request_id),
+        ("x-evenkeel-route", call.route.chain.label),
+    ]
+    served = call.served()
+    if served is not None:
+        headers += [
+            ("x-evenkeel-provider", served.target.provider.name),
+            ("x-evenkeel-model", served.target.model),
+            ("x-evenkeel-credential", served.credential.name),
+        ]
+    headers.append(("x-evenkeel-attempts", str(call.attempts)))
+    origin, reason = call.fallback()
+    if origin:
+        headers += [
+            ("x-evenkeel-fallback-reason", reason),
+            ("x-evenkeel-fallback-from", origin),
+        ]
+    return [(name, _header_text(value)) for name, value in headers]
+
+
+def error_headers(answer: ErrorAnswer) -> Headers:
+    """The headers of an error of the gateway's own, without `own_headers`."""
+    headers = [JSON_TYPE]
+    if answer.retry_after_seconds is not None:
+        headers.append(("retry-after", str(answer.retry_after_seconds)))
+    if answer.should_retry is not None:
+        headers.append(("x-should-retry", "true" if answer.should_retry else "false"))
+    return headers
+
+
+def request_headers(request_id: RequestId) -> Headers:
+    """What an answer carries when there was no route to speak of."""
+    return [("x-evenkeel-request-id", request_id), ("x-evenkeel-attempts", "0")]
+
+
+async def answer_error(
+    answer: Answer, wire: Wire, error: ErrorAnswer, headers: Sequence[tuple[str, str]]
+) -> None:
+    await answer.whole(error.status, [*error_headers(error), *headers], wire.error_body(error))
+
+
+def _header_text(value: str) -> str:
+    """Model names of clients may hold anything printable; a header takes Latin-1 at most."""
+    return value.encode("latin-1", "replace").decode("latin-1")

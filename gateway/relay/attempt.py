@@ -1,0 +1,321 @@
+"""One attempt: sends it, holds the answer until there is content, passes it on, judges its end.
+
+Until the first content nothing reaches the client, so a failure here can fall back unseen; with it
+comes `commit`, after which the stream is passed on as it comes, whatever happens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+
+from gateway.events import Failure
+from gateway.relay.answering import UNBUFFERED, Answer, Headers, own_headers
+from gateway.relay.inbound import Emit, Inbound
+from gateway.routing.call import Call
+from gateway.routing.classify import Verdict, classify, classify_fault
+from gateway.routing.steps import Bad, Seen, Send
+from gateway.units import Clock
+from gateway.upstream.base import Outgoing, Reply, Upstream, UpstreamFailure
+from gateway.wire.base import Fault, Judge
+from gateway.wire.headers import to_client
+from gateway.wire.whole_frames import WholeFrames
+
+HELD_BYTES_MAX = 64 * 1024 * 1024
+"""Of one answer before its first content: a single answer is held whole, and judged, first."""
+ERROR_BYTES_MAX = 1024 * 1024
+"""Of an error's body: enough for any sentence, too little to fill memory with."""
+ERROR_SECONDS = 5.0
+"""For an error's body, once its status is known."""
+TAIL_SECONDS = 1.0
+"""How long an upstream may keep a stream open after its terminal marker."""
+CLOCK_SLACK_SECONDS = 0.05
+"""A timer rings this much early or late; the deadline is told from the provider's clock by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorReply:
+    """An upstream's error answer, kept in case it is the client's own fault and is handed on."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+class AttemptFailed(Exception):
+    """This attempt is over before or after content; `bad` says how."""
+
+    def __init__(self, bad: Bad, reply: ErrorReply | None = None) -> None:
+        super().__init__(bad.failure)
+        self.bad = bad
+        self.reply = reply
+
+
+@dataclass(slots=True)
+class Progress:
+    """What the attempt has come to; read by the relay however it ends."""
+
+    reply: Reply | None = None
+    judge: Judge | None = None
+    committed: bool = False
+    error_told: bool = False
+    """The client has seen the upstream's own error event."""
+    bytes_sent: int = 0
+
+    def seen(self) -> Seen:
+        headers: Mapping[str, str] = self.reply.headers if self.reply is not None else {}
+        upstream_id = headers.get("request-id") or headers.get("x-request-id") or ""
+        return Seen(
+            status=self.reply.status if self.reply is not None else None,
+            upstream_request_id=upstream_id[:128],
+            bytes_sent=self.bytes_sent,
+            usage=self.judge.usage if self.judge is not None else None,
+        )
+
+
+@dataclass(slots=True)
+class Attempt:
+    """`run` returns when the client has the whole answer, and raises `AttemptFailed` else."""
+
+    call: Call
+    send: Send
+    inbound: Inbound
+    answer: Answer
+    clock: Clock
+    emit: Emit
+    progress: Progress = field(default_factory=Progress)
+    _until: float = 0.0
+    """Loop time at which the first content must be there."""
+
+    async def run(self, upstream: Upstream) -> None:
+        loop = asyncio.get_running_loop()
+        self._until = loop.time() + self.send.timeouts.first_content_seconds
+        try:
+            reply = await upstream.send(self._outgoing())
+        except UpstreamFailure as failure:
+            raise AttemptFailed(self._unanswered(failure, loop.time())) from failure
+        self.progress.reply = reply
+        try:
+            if not 200 <= reply.status <= 299:
+                raise await self._refused(reply)
+            judge = self.inbound.wire.judge(stream=self.inbound.facts.stream)
+            self.progress.judge = judge
+            if self.inbound.facts.stream:
+                await self._stream(reply, judge)
+            else:
+                await self._single(reply, judge)
+        finally:
+            await reply.close()
+
+    def _outgoing(self) -> Outgoing:
+        send, inbound = self.send, self.inbound
+        trace = f"00-{inbound.facts.trace_id}-{send.span_id}-01"
+        return Outgoing(
+            provider=send.provider,
+            credential=send.credential,
+            model=send.model,
+            dialect=inbound.wire.name,
+            path=inbound.path,
+            query=inbound.query,
+            headers=(*inbound.upstream_headers, ("traceparent", trace)),
+            body=inbound.body_for(send.model),
+            stream=inbound.facts.stream,
+            timeouts=send.timeouts,
+        )
+
+    # -- a single answer -----------------------------------------------------------------------
+
+    async def _single(self, reply: Reply, judge: Judge) -> None:
+        parts: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout_at(self._until):
+                async for chunk in reply.chunks():
+                    size += len(chunk)
+                    if size > HELD_BYTES_MAX:
+                        raise AttemptFailed(_bad_success("too_large"))
+                    parts.append(chunk)
+                    judge.feed(chunk)
+        except TimeoutError:
+            raise AttemptFailed(self._too_slow()) from None
+        except UpstreamFailure as failure:
+            raise AttemptFailed(self._unanswered(failure, 0.0)) from failure
+        judge.end()
+        if judge.fault is not None:
+            raise AttemptFailed(self._faulty(judge.fault))
+        body = b"".join(parts)
+        self._commit()
+        await self.answer.whole(reply.status, self._headers(reply), body)
+        self.progress.bytes_sent = len(body)
+
+    # -- a stream ------------------------------------------------------------------------------
+
+    async def _stream(self, reply: Reply, judge: Judge) -> None:
+        chunks = reply.chunks()
+        head = await self._head(chunks, judge)
+        frames = WholeFrames()
+        self._commit()
+        await self.answer.begin(reply.status, [*self._headers(reply), *UNBUFFERED])
+        await self._pass_on(frames.feed(head))
+        try:
+            while not judge.done and judge.fault is None:
+                chunk = await self._next(chunks, self.send.timeouts.idle_seconds)
+                if chunk is None:
+                    judge.end()
+                    break
+                judge.feed(chunk)
+                await self._pass_on(frames.feed(chunk))
+        except TimeoutError:
+            raise AttemptFailed(Bad(failure=Failure.IDLE_TIMEOUT, reason="idle")) from None
+        except UpstreamFailure as failure:
+            raise AttemptFailed(_broken(failure.reason)) from failure
+        if judge.fault is not None:
+            self.progress.error_told = judge.fault.reason == "error_event"
+            verdict = self._verdict(judge.fault)
+            raise AttemptFailed(_broken(verdict.reason, verdict.message))
+        await self._tail(chunks, frames)
+        await self.answer.end()
+
+    async def _head(self, chunks: AsyncIterator[bytes], judge: Judge) -> bytes:
+        """Everything up to the chunk with the first content."""
+        held: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout_at(self._until):
+                while not judge.content and judge.fault is None:
+                    chunk = await anext(chunks, None)
+                    if chunk is None:
+                        judge.end()
+                        break
+                    size += len(chunk)
+                    if size > HELD_BYTES_MAX:
+                        raise AttemptFailed(_bad_success("too_large"))
+                    held.append(chunk)
+                    judge.feed(chunk)
+        except TimeoutError:
+            raise AttemptFailed(self._too_slow()) from None
+        except UpstreamFailure as failure:
+            raise AttemptFailed(self._unanswered(failure, 0.0)) from failure
+        if judge.fault is not None and not judge.content:
+            raise AttemptFailed(self._faulty(judge.fault))
+        return b"".join(held)
+
+    async def _next(self, chunks: AsyncIterator[bytes], seconds: float) -> bytes | None:
+        async with asyncio.timeout(seconds):
+            return await anext(chunks, None)
+
+    async def _tail(self, chunks: AsyncIterator[bytes], frames: WholeFrames) -> None:
+        """What comes behind the terminal marker: the answer is whole, so nothing here is a failure."""
+        try:
+            async with asyncio.timeout(TAIL_SECONDS):
+                async for chunk in chunks:
+                    await self._pass_on(frames.feed(chunk))
+        except (TimeoutError, UpstreamFailure):
+            pass
+        await self._pass_on(frames.rest())
+
+    async def _pass_on(self, chunk: bytes) -> None:
+        if chunk:
+            await self.answer.write(chunk)
+            self.progress.bytes_sent += len(chunk)
+
+    def _commit(self) -> None:
+        self.progress.committed = True
+        self.emit(self.call.committed(self.clock.now()))
+
+    def _headers(self, reply: Reply) -> Headers:
+        return [*to_client(reply.pairs()), *own_headers(self.call)]
+
+    # -- what went wrong -----------------------------------------------------------------------
+
+    async def _refused(self, reply: Reply) -> AttemptFailed:
+        body = await _read_error(reply)
+        key = self.send.credential.key.reveal()
+        verdict = classify(
+            status=reply.status,
+            headers={name.lower(): value for name, value in reply.pairs()},
+            body=body,
+            provider=self.send.provider.name,
+            dialect=self.inbound.wire.name,
+            rules=self.send.provider.errors,
+            now=self.clock.now().timestamp,
+            credential_key=key,
+        )
+        if key and key.encode() in body:
+            body = body.replace(key.encode(), b"***")
+        kept = ErrorReply(reply.status, to_client(reply.pairs()), body)
+        return AttemptFailed(_bad(verdict), kept)
+
+    def _verdict(self, fault: Fault) -> Verdict:
+        reply = self.progress.reply
+        assert reply is not None
+        return classify_fault(
+            fault,
+            headers={name.lower(): value for name, value in reply.pairs()},
+            provider=self.send.provider.name,
+            dialect=self.inbound.wire.name,
+            rules=self.send.provider.errors,
+            now=self.clock.now().timestamp,
+            credential_key=self.send.credential.key.reveal(),
+        )
+
+    def _faulty(self, fault: Fault) -> Bad:
+        return _bad(self._verdict(fault))
+
+    def _unanswered(self, failure: UpstreamFailure, at: float) -> Bad:
+        """A failure below HTTP before content. `at`: loop time, where it may be the deadline's."""
+        if self.send.by_deadline and at >= self._until - CLOCK_SLACK_SECONDS:
+            return Bad(failure=Failure.DEADLINE, reason="deadline")
+        return Bad(
+            failure=failure.failure,
+            reason=failure.reason,
+            processed=failure.processed,
+            message=f"The provider could not be asked: {failure.reason}.",
+        )
+
+    def _too_slow(self) -> Bad:
+        if self.send.by_deadline:
+            return Bad(failure=Failure.DEADLINE, reason="deadline")
+        seconds = self.send.timeouts.first_content_seconds
+        return Bad(
+            failure=Failure.FIRST_CONTENT_TIMEOUT,
+            reason="first_content",
+            message=f"The provider sent no content within {seconds:g} s.",
+        )
+
+
+async def _read_error(reply: Reply) -> bytes:
+    """As much of an error's body as comes in time; what is missing cannot change its status."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(ERROR_SECONDS):
+            async for chunk in reply.chunks():
+                body += chunk[: ERROR_BYTES_MAX - len(body)]
+                if len(body) >= ERROR_BYTES_MAX:
+                    break
+    except (TimeoutError, UpstreamFailure):
+        pass
+    return bytes(body)
+
+
+def _bad(verdict: Verdict) -> Bad:
+    return Bad(
+        failure=verdict.failure,
+        reason=verdict.reason,
+        scope=verdict.scope,
+        stated_seconds=verdict.stated_seconds,
+        message=verdict.message,
+    )
+
+
+def _bad_success(reason: str) -> Bad:
+    return Bad(
+        failure=Failure.BAD_SUCCESS,
+        reason=reason,
+        message=f"The provider's answer is no success: {reason}.",
+    )
+
+
+def _broken(reason: str, message: str = "") -> Bad:
+    return Bad(failure=Failure.STREAM_BROKEN, reason=reason, message=message)

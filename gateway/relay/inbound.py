@@ -1,0 +1,45 @@
+"""A client's request as the relay gets it: read, allowed, and ready to be sent any number of times."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from gateway.events import Event
+from gateway.routing.steps import Facts
+from gateway.wire.base import Wire
+from gateway.wire.body import replace_model
+from gateway.wire.headers import to_upstream, to_upstream_query
+
+Emit: TypeAlias = Callable[[Sequence[Event]], None]
+"""Hands events to the spine; never waits, never raises."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Inbound:
+    wire: Wire
+    path: str
+    """Below the dialect's root, for upstream."""
+    raw_query: str
+    raw_headers: Sequence[tuple[str, str]]
+    body: bytes
+    facts: Facts
+    query: str = field(init=False)
+    """Without the client's key."""
+    upstream_headers: list[tuple[str, str]] = field(init=False)
+    """Without any credential of the client's, the same for every attempt."""
+    _bodies: dict[str, bytes] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.query = to_upstream_query(self.raw_query)
+        self.upstream_headers = to_upstream(self.raw_headers)
+
+    def body_for(self, model: str) -> bytes:
+        """The client's body with the upstream's name for the model, and no other byte changed."""
+        if model == self.facts.requested_model:
+            return self.body
+        body = self._bodies.get(model)
+        if body is None:
+            body = self._bodies[model] = replace_model(self.body, model)
+        return body

@@ -1,0 +1,190 @@
+"""The only loop: decide, send, report, emit. Streams and single answers take the same way.
+
+What to do next is `Call`'s to say, how an attempt goes is `attempt`'s; this file joins the two and
+sees to it that every request ends: with an answer, an honest refusal, or its client gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from random import Random
+from typing import assert_never
+
+from gateway.config import Dialect
+from gateway.events import Failure, RequestOutcome
+from gateway.relay.answering import Answer, ClientGone, Headers, answer_error, own_headers
+from gateway.relay.attempt import Attempt, AttemptFailed, ErrorReply, Progress
+from gateway.relay.inbound import Emit, Inbound
+from gateway.routing.call import Call, Phase
+from gateway.routing.pool import Pool
+from gateway.routing.state import RouteState
+from gateway.routing.steps import Bad, GiveUp, Send, Wait
+from gateway.units import Clock
+from gateway.upstream.base import Upstream
+from gateway.wire.base import ErrorAnswer
+
+CLIENT_CLOSED = 499
+"""What the history calls the status of a request whose client went away before any answer."""
+
+OWN_FAULT_STATUS: Mapping[Failure, int] = {
+    Failure.BAD_REQUEST: 400,
+    Failure.CONTEXT_TOO_LONG: 400,
+    Failure.CONTENT_POLICY: 400,
+}
+"""Of a client's own fault that the provider told inside a 200."""
+
+
+class Relay:
+    """Carries requests of one pool."""
+
+    def __init__(
+        self,
+        *,
+        pool: Pool,
+        upstreams: Mapping[Dialect, Upstream],
+        emit: Emit,
+        clock: Clock,
+        rng: Random,
+    ) -> None:
+        self._pool = pool
+        self._upstreams = upstreams
+        self._emit = emit
+        self._clock = clock
+        self._rng = rng
+
+    async def serve(self, inbound: Inbound, route: RouteState, answer: Answer) -> None:
+        """Answers one request, whatever happens. Raises only `CancelledError`."""
+        now = self._clock.now()
+        self._emit(self._pool.expire(now))
+        call = Call(self._pool, route, inbound.facts, now=now, rng=self._rng)
+        carried = _Carried(call, inbound, answer)
+        outcome, status = RequestOutcome.CANCELLED, CLIENT_CLOSED
+        try:
+            outcome, status = await self._run(carried)
+        except ClientGone:
+            status = carried.status or CLIENT_CLOSED
+        except asyncio.CancelledError:
+            status = carried.status or CLIENT_CLOSED
+            raise
+        finally:
+            now = self._clock.now()
+            if call.phase is not Phase.DONE:
+                self._emit(call.abandoned(now, carried.progress.seen()))
+            self._emit([call.closed(now, outcome=outcome, status=status)])
+
+    async def _run(self, carried: _Carried) -> tuple[RequestOutcome, int]:
+        call = carried.call
+        while True:
+            step, events = call.step(self._clock.now())
+            self._emit(events)
+            match step:
+                case Send():
+                    result = await self._send(carried, step)
+                    if result is not None:
+                        return result
+                case Wait():
+                    await self._clock.sleep(step.seconds)
+                case GiveUp():
+                    return await _give_up(carried, step)
+                case _:
+                    assert_never(step)
+
+    async def _send(self, carried: _Carried, send: Send) -> tuple[RequestOutcome, int] | None:
+        """One attempt. None: it failed before content, and the next step may go elsewhere."""
+        call = carried.call
+        attempt = Attempt(
+            call=call,
+            send=send,
+            inbound=carried.inbound,
+            answer=carried.answer,
+            clock=self._clock,
+            emit=self._emit,
+        )
+        progress = carried.progress = attempt.progress
+        try:
+            await attempt.run(self._upstreams[send.provider.dialect])
+        except AttemptFailed as failed:
+            carried.last_reply = failed.reply
+            self._emit(call.failed(failed.bad, self._clock.now(), progress.seen()))
+            if not progress.committed:
+                return None
+            await _end_broken(carried, failed.bad)
+            return RequestOutcome.UPSTREAM_ERROR, carried.status
+        self._emit(call.finished(self._clock.now(), progress.seen()))
+        return RequestOutcome.OK, carried.status
+
+
+class _Carried:
+    """One request under way."""
+
+    __slots__ = ("answer", "call", "inbound", "last_reply", "progress")
+
+    def __init__(self, call: Call, inbound: Inbound, answer: Answer) -> None:
+        self.call = call
+        self.inbound = inbound
+        self.answer = answer
+        self.progress = Progress()
+        self.last_reply: ErrorReply | None = None
+
+    @property
+    def status(self) -> int:
+        """What the client saw of the attempt under way; 0 before it saw anything."""
+        progress = self.progress
+        if not progress.committed or progress.reply is None:
+            return 0
+        return progress.reply.status
+
+
+async def _end_broken(carried: _Carried, bad: Bad) -> None:
+    """Ends a stream that broke after content: with the dialect's error event, once, and no marker
+    that would make it look whole."""
+    if not carried.progress.error_told:
+        reason = bad.message or f"The provider's stream broke: {bad.reason}."
+        error = ErrorAnswer(
+            status=502,
+            code=bad.failure.value,
+            message=reason,
+            request_id=carried.inbound.facts.request_id,
+        )
+        event = carried.inbound.wire.error_event(error)
+        await carried.answer.write(event)
+    await carried.answer.end()
+
+
+async def _give_up(carried: _Carried, step: GiveUp) -> tuple[RequestOutcome, int]:
+    headers = own_headers(carried.call)
+    if step.own_fault:
+        status = await _own_fault(carried, step, headers)
+        return RequestOutcome.CLIENT_ERROR, status
+    refusal = step.refusal
+    assert refusal is not None
+    error = ErrorAnswer(
+        status=refusal.status,
+        code=refusal.code,
+        message=refusal.message,
+        request_id=carried.inbound.facts.request_id,
+        targets=tuple(part.shown() for part in step.parts),
+        retry_after_seconds=refusal.retry_after_seconds,
+        should_retry=refusal.should_retry,
+    )
+    await answer_error(carried.answer, carried.inbound.wire, error, headers)
+    return RequestOutcome.EXHAUSTED, refusal.status
+
+
+async def _own_fault(carried: _Carried, step: GiveUp, headers: Headers) -> int:
+    """The provider's own words on a bad request, unchanged: clients act on their text."""
+    reply = carried.last_reply
+    if reply is not None:
+        await carried.answer.whole(reply.status, [*reply.headers, *headers], reply.body)
+        return reply.status
+    failure = step.failure or Failure.BAD_REQUEST
+    message = next((part.message for part in step.parts if part.message), "")
+    error = ErrorAnswer(
+        status=OWN_FAULT_STATUS.get(failure, 400),
+        code=failure.value,
+        message=message or "The provider refused this request.",
+        request_id=carried.inbound.facts.request_id,
+    )
+    await answer_error(carried.answer, carried.inbound.wire, error, headers)
+    return error.status

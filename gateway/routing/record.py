@@ -1,0 +1,220 @@
+"""What happened to one request: its attempts and skips in order, told as events. Decides nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.events import (
+    AttemptFinished,
+    AttemptOutcome,
+    CandidateSkipped,
+    Failure,
+    RequestFinished,
+    RequestOutcome,
+    Scope,
+    SkipReason,
+)
+from gateway.routing.choosing import Skip
+from gateway.routing.state import Candidate
+from gateway.routing.steps import Bad, Facts, Seen
+from gateway.units import AttemptId, Instant, Moment
+
+UNABLE = frozenset(
+    {
+        SkipReason.DIALECT,
+        SkipReason.CONTEXT_SIZE,
+        SkipReason.BILLING_CLASS,
+        SkipReason.DISABLED,
+    }
+)
+"""A target passed over for these could never have served the request: no fallback from it."""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """The attempt under way, or one that has ended."""
+
+    candidate: Candidate
+    id: AttemptId
+    span_id: str
+    n: int
+    started: Moment
+    content_at: Instant | None = None
+    bad: Bad | None = None
+
+
+class Record:
+    """The list of one request's candidates, tried and skipped, numbered from 1."""
+
+    def __init__(self, facts: Facts, label: str) -> None:
+        self.attempts: list[Attempt] = []
+        self.failure: Failure | None = None
+        """Of a request that failed before any attempt did."""
+        self._facts = facts
+        self._label = label
+        self._n = 0
+        self._skipped = 0
+        self._skips_told: set[tuple[str, str]] = set()
+        self._passed_over: list[tuple[str, str]] = []
+        """Targets that would have come first, with the reason each did not serve."""
+        self._seen = Seen()
+
+    def begin(self, candidate: Candidate, *, span_id: str, now: Moment) -> Attempt:
+        self._n += 1
+        attempt = Attempt(
+            candidate=candidate,
+            id=AttemptId(f"{self._facts.request_id}.{self._n}"),
+            span_id=span_id,
+            n=self._n,
+            started=now,
+        )
+        self.attempts.append(attempt)
+        return attempt
+
+    def failed(self, attempt: Attempt, bad: Bad) -> None:
+        attempt.bad = bad
+        self._passed_over.append((attempt.candidate.target.name, bad.failure.value))
+
+    def keep(self, seen: Seen) -> None:
+        """What of an attempt reached the client."""
+        self._seen = seen
+
+    def skip(self, skips: list[Skip], now: Moment) -> list[CandidateSkipped]:
+        """One event for each candidate passed over, once a request.
+
+        A target with an attempt on record needs none that says it is not tried again.
+        """
+        tried = {attempt.candidate.target.name for attempt in self.attempts}
+        events = []
+        for skip in skips:
+            key = (skip.hop.target.name, skip.credential)
+            if key in self._skips_told or (not skip.credential and key[0] in tried):
+                continue
+            self._skips_told.add(key)
+            self._skipped += 1
+            if skip.reason not in UNABLE:
+                self._passed_over.append((key[0], skip.cause or skip.reason.value))
+            events.append(self._skip_event(skip, now))
+        return events
+
+    def served(self) -> Attempt | None:
+        """The attempt whose content the client got; it is the last one."""
+        last = self.attempts[-1] if self.attempts else None
+        return last if last is not None and last.content_at is not None else None
+
+    def fallback(self) -> tuple[str, str]:
+        """Target that should have served and why it did not; empty strings without a fallback."""
+        served = self.served()
+        if served is None:
+            return "", ""
+        for target, reason in self._passed_over:
+            if target != served.candidate.target.name:
+                return target, reason
+        return "", ""
+
+    def first_bad(self) -> Bad | None:
+        return next((each.bad for each in self.attempts if each.bad), None)
+
+    # -- events --------------------------------------------------------------------------------
+
+    def attempt_event(
+        self,
+        attempt: Attempt,
+        outcome: AttemptOutcome,
+        *,
+        scope: Scope | None = None,
+        now: Moment,
+        seen: Seen,
+    ) -> AttemptFinished:
+        candidate, facts, bad = attempt.candidate, self._facts, attempt.bad
+        cancelled = Failure.CANCELLED if outcome is AttemptOutcome.CANCELLED else None
+        return AttemptFinished(
+            ts=now.timestamp,
+            request_id=facts.request_id,
+            attempt_id=attempt.id,
+            trace_id=facts.trace_id,
+            span_id=attempt.span_id,
+            n=attempt.n,
+            route=self._label,
+            provider=candidate.target.provider.name,
+            model=candidate.target.model,
+            credential=candidate.credential.name,
+            session=facts.session,
+            outcome=outcome,
+            failure=bad.failure if bad else cancelled,
+            reason=bad.reason if bad else "",
+            status=seen.status,
+            scope=scope,
+            stated_seconds=bad.stated_seconds if bad else None,
+            probe=False,
+            started=attempt.started.timestamp,
+            duration_seconds=now.instant - attempt.started.instant,
+            first_content_seconds=_since(attempt.content_at, attempt.started.instant),
+            bytes_sent=seen.bytes_sent,
+            upstream_request_id=seen.upstream_request_id,
+            usage=seen.usage,
+            cost_usd=seen.cost_usd,
+        )
+
+    def request_event(
+        self, now: Moment, *, outcome: RequestOutcome, status: int
+    ) -> RequestFinished:
+        facts, served, bad = self._facts, self.served(), self.first_bad()
+        origin, why = self.fallback()
+        began = facts.began
+        sent = self.attempts[0].started.instant if self.attempts else now.instant
+        return RequestFinished(
+            ts=now.timestamp,
+            request_id=facts.request_id,
+            trace_id=facts.trace_id,
+            span_id=facts.span_id,
+            parent_span_id=facts.parent_span_id,
+            route=self._label,
+            session=facts.session,
+            client=facts.client,
+            endpoint=facts.endpoint,
+            requested_model=facts.requested_model,
+            stream=facts.stream,
+            outcome=outcome,
+            status=status,
+            failure=bad.failure if bad else self.failure,
+            reason=bad.reason if bad else "",
+            provider=served.candidate.target.provider.name if served else "",
+            model=served.candidate.target.model if served else "",
+            credential=served.candidate.credential.name if served else "",
+            attempts=len(self.attempts),
+            skipped=self._skipped,
+            fallback_from=origin,
+            fallback_reason=why,
+            started=began.timestamp,
+            duration_seconds=now.instant - began.instant,
+            first_content_seconds=_since(served.content_at if served else None, began.instant),
+            # Waits come only after a failed attempt in this slice, so none is inside this span.
+            overhead_seconds=max(0.0, sent - began.instant),
+            bytes_received=facts.bytes_received,
+            bytes_sent=self._seen.bytes_sent,
+            usage=self._seen.usage,
+            cost_usd=self._seen.cost_usd,
+        )
+
+    def _skip_event(self, skip: Skip, now: Moment) -> CandidateSkipped:
+        self._n += 1
+        target = skip.hop.target
+        return CandidateSkipped(
+            ts=now.timestamp,
+            request_id=self._facts.request_id,
+            trace_id=self._facts.trace_id,
+            n=self._n,
+            route=self._label,
+            provider=target.provider.name,
+            model=target.model,
+            credential=skip.credential,
+            session=self._facts.session,
+            reason=skip.reason,
+            cause=skip.cause,
+            until=None if skip.until is None else now.at(skip.until),
+        )
+
+
+def _since(instant: Instant | None, start: Instant) -> float | None:
+    return None if instant is None else instant - start

@@ -1,0 +1,90 @@
+"""What the core and the relay say to each other about one request: facts in, steps out. Data only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from gateway.config import Credential, Provider, Timeouts
+from gateway.events import Failure, Scope, Usage
+from gateway.routing.answer import Part, Refusal
+from gateway.units import AttemptId, Moment, RequestId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What is known of a request before any candidate is looked at."""
+
+    request_id: RequestId
+    trace_id: str
+    span_id: str
+    parent_span_id: str
+    session: str
+    client: str
+    endpoint: str
+    dialect: str
+    requested_model: str
+    stream: bool
+    body_tokens: int
+    bytes_received: int
+    began: Moment
+    """When the request's headers were there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Send:
+    """Make one attempt."""
+
+    attempt_id: AttemptId
+    span_id: str
+    provider: Provider
+    credential: Credential
+    model: str
+    probe: bool
+    timeouts: Timeouts
+    by_deadline: bool
+    """The first-content clock is what is left of the request's deadline: its end blames nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GiveUp:
+    """Answer the client. `own_fault`: hand through the provider's answer to a bad request."""
+
+    failure: Failure | None
+    own_fault: bool
+    refusal: Refusal | None
+    """None exactly where `own_fault` holds."""
+    parts: tuple[Part, ...]
+
+
+Step: TypeAlias = Send | Wait | GiveUp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bad:
+    """A failed attempt, classified."""
+
+    failure: Failure
+    reason: str
+    scope: Scope | None = None
+    """What it blames, where that is known better than the failure's own scope."""
+    stated_seconds: float | None = None
+    message: str = ""
+    processed: bool = True
+    """False where the provider surely did nothing with the request."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What the relay saw of an attempt."""
+
+    status: int | None = None
+    upstream_request_id: str = ""
+    bytes_sent: int = 0
+    usage: Usage | None = None
+    cost_usd: float | None = None

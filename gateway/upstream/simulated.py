@@ -1,0 +1,162 @@
+"""A provider inside the process, for the demo, for dry runs and for trying things out.
+
+It speaks the client's dialect, has weather by the clock, limits per credential, and fails the way
+real providers do. Here is its state and its playing; what it does is decided in `simulated_plan`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+from multidict import CIMultiDict
+
+from gateway.config import Simulated, Weather
+from gateway.events import Failure
+from gateway.units import MICROS, Clock, Instant
+from gateway.upstream.base import Outgoing, Reply, Upstream, UpstreamFailure
+from gateway.upstream.simulated_plan import Asked, Plan, plan, read, refusal
+
+
+class SimulatedUpstream:
+    """Implements `Upstream` for all simulated providers; the weather begins when it is made."""
+
+    def __init__(self, *, clock: Clock, rng: Random) -> None:
+        self._clock = clock
+        self._rng = rng
+        self._began = clock.now().instant
+        self._states: dict[str, _State] = {}
+
+    def hits(self, provider: str, credential: str | None = None) -> int:
+        """How many requests have reached `provider`, or one credential of it."""
+        counts = self._state(provider).hits
+        return counts.total() if credential is None else counts[credential]
+
+    async def send(self, outgoing: Outgoing) -> Reply:
+        planned = self._plan(outgoing)
+        limit = outgoing.timeouts.headers_seconds
+        if planned.headers_after_seconds > limit:
+            await self._clock.sleep(limit)
+            failure = Failure.FIRST_CONTENT_TIMEOUT
+            raise UpstreamFailure(failure, "headers_timeout", processed=True)
+        if planned.headers_after_seconds:
+            await self._clock.sleep(planned.headers_after_seconds)
+        if planned.unanswered is not None:
+            raise planned.unanswered
+        return SimulatedReply(planned, clock=self._clock)
+
+    def _plan(self, outgoing: Outgoing) -> Plan:
+        now = self._clock.now()
+        state = self._state(outgoing.provider.name)
+        credential = outgoing.credential.name
+        state.hits[credential] += 1
+        asked = read(
+            outgoing,
+            request_id=f"{self._rng.getrandbits(64):016x}",
+            created=now.timestamp // MICROS,
+        )
+        own = self._own_limits(asked, state, now.instant)
+        if own is not None:
+            return own
+        weather = spell_at(asked.script.weather, now.instant - self._began)
+        failure = state.strike(weather, self._rng)
+        return plan(asked, failure=failure, weather=weather, rng=self._rng)
+
+    def _own_limits(self, asked: Asked, state: _State, now: Instant) -> Plan | None:
+        """What a credential is refused for, whatever the weather."""
+        script, credential = asked.script, asked.outgoing.credential.name
+        if credential in script.dead_credentials:
+            return refusal(asked, Failure.AUTH)
+        wait = state.take(credential, script, now)
+        return refusal(asked, Failure.RATE_LIMITED, retry_after_seconds=wait) if wait else None
+
+    def _state(self, provider: str) -> _State:
+        return self._states.setdefault(provider, _State())
+
+
+class SimulatedReply:
+    """Implements `Reply`: plays a plan's steps at their times."""
+
+    def __init__(self, planned: Plan, *, clock: Clock) -> None:
+        self.status: int = planned.status
+        self.headers: Mapping[str, str] = CIMultiDict(planned.headers)
+        self._plan = planned
+        self._clock = clock
+        self._closed = False
+
+    def pairs(self) -> list[tuple[str, str]]:
+        return list(self._plan.headers)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        for step in self._plan.steps:
+            if step.wait_seconds:
+                await self._clock.sleep(step.wait_seconds)
+            if self._closed:
+                return
+            if step.data:
+                yield step.data
+        if self._plan.broken is not None:
+            raise self._plan.broken
+
+    async def close(self) -> None:
+        self._closed = True
+
+
+def spell_at(weather: Sequence[Weather], age_seconds: float) -> Weather | None:
+    """The spell that reigns; None without any. After the last one the first comes again."""
+    if not weather:
+        return None
+    if all(spell.for_seconds > 0 for spell in weather):
+        age_seconds %= sum(spell.for_seconds for spell in weather)
+    for spell in weather:
+        if spell.for_seconds <= 0 or age_seconds < spell.for_seconds:
+            return spell
+        age_seconds -= spell.for_seconds
+    return weather[-1]  # Only rounding comes here.
+
+
+@dataclass(slots=True)
+class _Bucket:
+    """A token bucket: a minute's requests at once, then one whenever its share has passed."""
+
+    left: float
+    at: Instant
+
+
+@dataclass(slots=True)
+class _State:
+    """Of one provider."""
+
+    hits: Counter[str] = field(default_factory=Counter)
+    exposed: int = 0
+    """Requests that a failing spell could have struck."""
+    buckets: dict[str, _Bucket] = field(default_factory=dict)
+
+    def strike(self, weather: Weather | None, rng: Random) -> Failure | None:
+        """The failure that befalls the next request."""
+        if weather is None or weather.failure is None:
+            return None
+        self.exposed += 1
+        if self.exposed % max(1, weather.every) or rng.random() >= weather.probability:
+            return None
+        return weather.failure
+
+    def take(self, credential: str, script: Simulated, now: Instant) -> float:
+        """Seconds until this credential may ask again; 0 where it may now, and has."""
+        per_minute = script.requests_per_minute
+        if per_minute is None:
+            return 0.0
+        size, rate = max(1.0, per_minute), max(1.0, per_minute) / 60.0
+        bucket = self.buckets.setdefault(credential, _Bucket(size, now))
+        bucket.left = min(size, bucket.left + (now - bucket.at) * rate)
+        bucket.at = now
+        if bucket.left < 1.0:
+            return (1.0 - bucket.left) / rate
+        bucket.left -= 1.0
+        return 0.0
+
+
+_UPSTREAM: type[Upstream] = SimulatedUpstream
+_REPLY: type[Reply] = SimulatedReply
