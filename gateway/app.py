@@ -42,13 +42,18 @@ from gateway.units import Clock
 from gateway.upstream.base import Upstream
 from gateway.upstream.direct import DirectUpstream, open_session
 from gateway.upstream.simulated import SimulatedUpstream
-from storage.journal import Journal
+from storage.journal import Journal, journal_path
 
 TICK_SECONDS = 0.5
 """How late the end of a cooldown may be told when no request comes by."""
 QUEUE_BYTES_MAX = 32 * 1024 * 1024
 """Of one sink: about fifty thousand events, minutes of a busy gateway."""
-CONSOLE_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
+CONSOLE_TYPES = {
+    ".html": "text/html",
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+}
 DEMO_DATABASE = "sqlite+aiosqlite:///evenkeel-demo.db"
 
 log = logging.getLogger(__name__)
@@ -107,7 +112,7 @@ async def running(
             clock=clock,
             rng=rng,
         )
-        lag = LoopLag()
+        lag = LoopLag(clock)
         context = Context(
             config=config,
             config_path=str(loaded.path) if loaded.path is not None else None,
@@ -139,7 +144,7 @@ async def running(
 
 
 def _attach(spine: Spine, config: Config, store: Store, metrics: MetricsSink) -> None:
-    journal = Journal(store.path.with_name(store.path.name + ".journal"))
+    journal = Journal(journal_path(store.path))
     spine.attach(
         store,
         batch_seconds=0.1,

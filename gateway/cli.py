@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 import click
 
@@ -59,12 +59,12 @@ def serve(config_path: Path | None, host: str | None, port: int | None) -> None:
 
     With no configuration file and no provider key in the environment: the demo.
     """
-    from gateway import app, config_file
+    from gateway import config_file
 
     path = _found(config_path)
-    demo = path is None and not config_file.has_providers(os.environ)
-    loaded = app.demo_config() if demo else _loaded(path)
-    sys.exit(app.serve(loaded, demo=demo, host=host, port=port))
+    if path is None and not config_file.has_providers(os.environ):
+        _serve(None, demo=True, host=host, port=port)
+    _serve(_loaded(path), demo=False, host=host, port=port)
 
 
 @cli.command()
@@ -76,14 +76,20 @@ def demo(config_path: Path | None, host: str | None, port: int | None) -> None:
 
     Simulated providers in bad weather, with traffic of its own; needs no key.
     """
-    from gateway import app
-
-    if config_path is None:
-        loaded = app.demo_config()
-    else:
+    loaded = None
+    if config_path is not None:
         loaded = _loaded(_found(config_path))
         _only_simulated(loaded.config)
-    sys.exit(app.serve(loaded, demo=True, host=host, port=port))
+    _serve(loaded, demo=True, host=host, port=port)
+
+
+def _serve(loaded: Loaded | None, *, demo: bool, host: str | None, port: int | None) -> NoReturn:
+    """Runs the gateway and ends the program with its status; None is the demo's configuration."""
+    # Takes half a second to import: a broken configuration has been told before.
+    from gateway import app
+
+    meant = app.demo_config() if loaded is None else loaded
+    sys.exit(app.serve(meant, demo=demo, host=host, port=port))
 
 
 def _only_simulated(config: Config) -> None:
@@ -130,7 +136,7 @@ def check(config_path: Path | None, *, show_effective: bool, as_json: bool) -> N
 
 
 def _checked(loaded: Loaded, rows: list[tuple[str, str, str]] | None) -> dict[str, Any]:
-    found = {
+    found: dict[str, Any] = {
         "ok": True,
         "config_path": str(loaded.path) if loaded.path else None,
         "config_version": loaded.version,

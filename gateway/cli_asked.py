@@ -39,7 +39,8 @@ class Asked:
     """What a command that looks at a gateway works with."""
 
     gateway: Gateway
-    storage: Storage
+    storage: Storage | None
+    """None: nothing is configured, so that the demo is what ran."""
     folder: Path
     """What a relative database path starts at."""
     url_given: bool
@@ -56,7 +57,8 @@ def asked(config_path: Path | None, url: str | None) -> Asked:
     except config_file.ConfigError as error:
         stop(str(error), WRONG)
     config, folder = Config(), path.parent if path else cwd
-    if path is not None or config_file.has_providers(environ):
+    configured = path is not None or config_file.has_providers(environ)
+    if configured:
         try:
             loaded = config_file.load(path, environ=environ, cwd=cwd)
             config, folder = loaded.config, loaded.folder
@@ -68,10 +70,19 @@ def asked(config_path: Path | None, url: str | None) -> Asked:
             url=_checked(url) if url else address(config.server),
             key=Secret(key) if key else config.auth.admin_key,
         ),
-        storage=config.storage,
+        storage=config.storage if configured else None,
         folder=folder,
         url_given=bool(url),
     )
+
+
+def database(meant: Asked) -> Storage:
+    """The database to read where the gateway does not answer."""
+    if meant.storage is not None:
+        return meant.storage
+    from gateway.app import demo_config
+
+    return demo_config().config.storage
 
 
 def address(server: Server) -> str:

@@ -6,6 +6,7 @@ aiohttp is imported by the functions that need it: `evenkeel --help` must not wa
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -26,7 +27,9 @@ ANSWER_SECONDS: Final = 15.0
 """A query is stopped by the gateway after five."""
 RECONNECT_SECONDS: Final = (0.5, 1.0, 2.0, 5.0)
 """Waits between the attempts to get a lost tail back; the last one for ever."""
-HTTP_REFUSED: Final = (401, 403)
+HTTP_NO_KEY: Final = 401
+HTTP_SERVER_ERROR: Final = 500
+"""From here on it may pass: a gateway that starts or stops answers 503."""
 
 
 class Unreachable(Exception):
@@ -99,10 +102,11 @@ async def tail(
                         last_id = item.get("id", last_id)
                         yield item
             problem = Unreachable(f"{gateway.url} closed the connection")
-        except Unreachable as error:
-            if not connected:
+        except (Unreachable, Refused) as error:
+            lasting = isinstance(error, Refused) and error.status < HTTP_SERVER_ERROR
+            if lasting or not connected:
                 raise
-            problem = error
+            problem = Unreachable(str(error))
         if lost == 0:
             yield problem
         await clock.sleep(RECONNECT_SECONDS[min(lost, len(RECONNECT_SECONDS) - 1)])
@@ -146,7 +150,7 @@ def _get(session: ClientSession, gateway: Gateway, path: str, params: Params | N
 async def _check(gateway: Gateway, answer: ClientResponse) -> None:
     if answer.status == 200:
         return
-    if answer.status in HTTP_REFUSED:
+    if answer.status == HTTP_NO_KEY:
         message = (
             f"{gateway.url} wants its admin key: set EVENKEEL_ADMIN_KEY, or name the gateway's "
             "configuration with --config"
@@ -168,5 +172,14 @@ def _told(body: str) -> str:
 
 
 def _no_gateway(gateway: Gateway, error: BaseException) -> str:
-    why = "no answer in time" if isinstance(error, TimeoutError) else str(error)
-    return f"no gateway answers at {gateway.url} ({why})"
+    return f"no gateway answers at {gateway.url} ({_why(error)})"
+
+
+def _why(error: BaseException) -> str:
+    """What the system says, without the library's words around it."""
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, OSError) and error.errno:
+        told = os.strerror(error.errno) if error.errno > 0 else error.strerror
+        return str(told).lower()
+    return str(error) or type(error).__name__

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from gateway.cli_asked import Asked, note
+from gateway.cli_asked import Asked, database, note
 from gateway.cli_client import Gateway, Item, Params, Refused, Unreachable, ask, request, tail
 from gateway.cli_database import Unreadable, stored_events, stored_request
 from gateway.cli_output import clock_time, length, print_table, styled
@@ -28,7 +28,7 @@ async def newest(asked: Asked, filters: Params, *, limit: int) -> list[Item]:
     except Unreachable as error:
         with _instead(asked, error):
             items = await stored_events(
-                asked.storage, folder=asked.folder, filters=filters, limit=limit
+                database(asked), folder=asked.folder, filters=filters, limit=limit
             )
     return items[::-1]
 
@@ -59,7 +59,7 @@ async def story(asked: Asked, request_id: str) -> Item | None:
         return None
     except Unreachable as error:
         with _instead(asked, error):
-            return await stored_request(asked.storage, folder=asked.folder, request_id=request_id)
+            return await stored_request(database(asked), folder=asked.folder, request_id=request_id)
 
 
 def print_event(item: Item) -> None:

@@ -28,6 +28,8 @@ STYLES: Final = {
     "skipped": "dim",
 }
 """Words that get a colour where they fill a cell; the word stays, colour only repeats it."""
+FOLDED: Final = frozenset({"target", "rests", "reason", "setting", "value"})
+"""Columns that give way where the terminal is narrow; the others stay whole."""
 UNITS: Final = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
 
 
@@ -67,16 +69,21 @@ def plain(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _draw(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     # 0.1 s to import, and only a terminal needs it.
-    from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(
-        title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD
+        title=title or None,
+        title_justify="left",
+        title_style="bold",
+        header_style="dim",
+        box=None,
+        pad_edge=False,
+        padding=(0, len(COLUMN_GAP), 0, 0),
     )
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, no_wrap=column not in FOLDED, overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in row))
     Console(highlight=False).print(table)
@@ -122,9 +129,9 @@ def length(seconds: float | None) -> str:
     """`0.42 s`, `42 s`, `3 m 05 s`, `2 h`, `4 d 03 h`: the two largest units that matter."""
     if seconds is None:
         return ""
-    if seconds < 10:
-        return f"{seconds:.2g} s"
-    left = round(seconds)
+    left = max(0, round(seconds))
+    if left < 10:
+        return f"{max(0.0, seconds):.2g} s"
     for place, (unit, size) in enumerate(UNITS[:-1]):
         if left >= size:
             below, below_size = UNITS[place + 1]

@@ -21,7 +21,7 @@ def print_status(status: Status, *, url: str) -> None:
     click.echo()
     print_table(
         "Routes",
-        ("route", "target", "serves", "state", "reason", "ready in", "keys ready"),
+        ("route", "target", "serves for", "state", "reason", "ready in", "keys"),
         [
             _target(route, target, first=place == 0)
             for route in status["routes"]
@@ -42,7 +42,7 @@ def print_status(status: Status, *, url: str) -> None:
     click.echo()
     print_table(
         "Cooldowns",
-        ("rests", "scope", "reason", "source", "level", "left", "until"),
+        ("rests", "reason", "source", "left", "until"),
         [_cooldown(rest) for rest in status["cooldowns"]],
         empty="No cooldown is running.",
     )
@@ -69,7 +69,7 @@ def _target(route: Status, target: Status, *, first: bool) -> tuple[Any, ...]:
     return (
         route["route"] if first else "",
         target["target"],
-        f"since {length(route['dwell_seconds'])}" if target["active"] else "",
+        length(route["dwell_seconds"]) if target["active"] else "",
         target["state"],
         target["reason"],
         length(target["ready_in_seconds"]) if target["ready_in_seconds"] else "",
@@ -94,10 +94,8 @@ def _cooldown(rest: Status) -> tuple[Any, ...]:
     held = f" on {rest['route']}" if rest["route"] else ""
     return (
         f"{place(rest)}{held}",
-        rest["scope"],
         rest["reason"],
-        rest["source"],
-        rest["level"] or None,
+        f"{rest['source']} {rest['level'] or ''}".rstrip(),
         length(rest["remaining_seconds"]),
         clock_time(rest["until"]),
     )

@@ -26,8 +26,8 @@ class Bounds(NamedTuple):
         return above and value <= self.high  # Both are false for what is not a number.
 
     def __str__(self) -> str:
-        low = f"more than {self.low:g}" if self.open else f"at least {self.low:g}"
-        return f"must be {low}" + (f" and at most {self.high:g}" if self.high < LARGE else "")
+        low = f"more than {self.low:.12g}" if self.open else f"at least {self.low:.12g}"
+        return f"must be {low}" + (f" and at most {self.high:.12g}" if self.high < LARGE else "")
 
 
 LARGE: Final = 10.0**15
@@ -112,15 +112,15 @@ def _stability_of(parameters: Stability) -> Iterator[tuple[str, str]]:
     for low, high in NOT_ABOVE:
         small, large = getattr(parameters, low), getattr(parameters, high)
         if small > large:
-            yield low, f"{small:g} must not be above {high}, {large:g}"
+            yield low, f"{small:.12g} must not be above {high}, {large:.12g}"
     suppress, reuse = parameters.suppress_at, parameters.reuse_at
     halvings = parameters.suppress_max_seconds / max(parameters.half_life_seconds, 1e-9)
     if not 0 < reuse < suppress:
-        yield "reuse_at", f"{reuse:g} must be below suppress_at, {suppress:g}"
+        yield "reuse_at", f"{reuse:.12g} must be below suppress_at, {suppress:.12g}"
     elif math.log2(suppress / reuse) >= halvings:
         yield (
             "suppress_at",
-            f"{suppress:g} does not decay to reuse_at, {reuse:g}, within suppress_max_seconds; "
+            f"{suppress:.12g} does not decay to reuse_at, {reuse:.12g}, within suppress_max_seconds; "
             "it must be below reuse_at × 2^(suppress_max_seconds / half_life_seconds)",
         )
 
@@ -141,7 +141,7 @@ def _numbers_in(value: object, path: str) -> Iterator[Problem]:
         if isinstance(each, int | float) and not isinstance(each, bool):
             bounds = bounds_of(name, each)
             if not bounds.hold(each):
-                shown = f", not {each:g}" if abs(each) < LARGE else ""
+                shown = f", not {each:.12g}" if abs(each) < LARGE else ""
                 yield Problem(here, f"{bounds}{shown}")
         else:
             yield from _numbers_in(each, here)

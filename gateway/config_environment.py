@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from gateway.config import NO_SECRET
+from gateway.config import EMPTY, NO_SECRET
 from gateway.config_yaml import Problem
 from gateway.units import Secret
 
@@ -94,11 +94,13 @@ def overlay(environ: Mapping[str, str], raw: Mapping[str, Any]) -> Overlay:
 
     A file with a `providers` section says which providers exist; else their keys say it.
     """
-    environ = {name: value.strip() for name, value in environ.items() if value.strip()}
+    environ = {
+        name: value.strip() for name, value in environ.items() if name.isascii() and value.strip()
+    }
     laid = Overlay()
     entries: dict[str, Mapping[str, Any]] = dict(raw.get("providers", {}))
     if "providers" not in raw:
-        entries = dict.fromkeys(_declared(environ, laid), {})
+        entries = dict.fromkeys(_declared(environ, laid), EMPTY)
     for provider, entry in entries.items():
         _provider(provider, entry, environ, laid)
     for name in FOR_ALL:
@@ -136,7 +138,9 @@ def _declared(environ: Mapping[str, str], laid: Overlay) -> Iterator[str]:
     """The providers that the keys in the environment make."""
     for family, variables in _families(environ).items():
         if not _base_of(family, environ):
-            warning = f"{variables[0]}: no known provider, and {family}_API_BASE is not set; ignored"
+            warning = (
+                f"{variables[0]}: no known provider, and {family}_API_BASE is not set; ignored"
+            )
             laid.warnings.append(warning)
             continue
         name = family.lower()
@@ -149,8 +153,10 @@ def _provider(
     provider: str, entry: Mapping[str, Any], environ: Mapping[str, str], laid: Overlay
 ) -> None:
     suffix = variable_name(provider)
-    if "credentials" not in entry:
-        _keys(provider, _families(environ).get(suffix, []), environ, laid)
+    given = entry.get("credentials")
+    if not given:  # An empty list says that the server asks for no key.
+        variables = _families(environ).get(suffix, []) if given is None else []
+        _keys(provider, variables, environ, laid)
     if base := environ.get(f"{suffix}_API_BASE"):
         laid.add(base, f"{suffix}_API_BASE", "providers", provider, "base_url")
     for name, path in OF_A_PROVIDER.items():

@@ -13,6 +13,7 @@ from ipaddress import ip_address
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
+from gateway import config_bounds
 from gateway.config import (
     Auth,
     Config,
@@ -20,9 +21,9 @@ from gateway.config import (
     Durability,
     Provider,
     Route,
+    Server,
     Simulated,
 )
-from gateway import config_bounds
 from gateway.config_shape import nearest
 from gateway.config_yaml import Problem
 
@@ -43,6 +44,18 @@ def check(config: Config, *, providers: Collection[str]) -> list[Problem]:
     """All problems. `providers` are the names that somebody wrote, readable or not."""
     found = [problem for rule in RULES for problem in rule(config)]
     found += _targets_known(config, providers)
+    return found
+
+
+def warn(config: Config) -> list[str]:
+    """What is allowed but probably not meant, one line each with its path."""
+    found = [line for each in config.providers.values() for line in _doubts(each, config.server)]
+    for n, route in enumerate(config.routes):
+        for m, each in enumerate(route.targets):
+            provider = config.providers.get(each.provider)
+            if provider and not provider.models.permits(each.model):
+                where = f"routes[{n}].targets[{m}]"
+                found.append(f"{where}: {each.target!r} is ruled out by the provider's models")
     return found
 
 
@@ -141,6 +154,20 @@ def _base_url(provider: Provider, path: str) -> Iterator[Problem]:
         yield Problem(here, said)
 
 
+def _doubts(provider: Provider, server: Server) -> Iterator[str]:
+    if provider.dialect is Dialect.SIMULATED or url_fault(provider.base_url):
+        return
+    where = f"providers.{provider.name}"
+    parts = urlsplit(provider.base_url)
+    local = is_loopback(parts.hostname or "")
+    if local and parts.port == server.port:
+        yield f"{where}.base_url: is the gateway's own address; a request would never end"
+    if provider.dialect is Dialect.OPENAI and not parts.path:
+        yield f"{where}.base_url: has no path; most addresses of this dialect end in /v1"
+    if not local and not any(each.key for each in provider.credentials):
+        yield f"{where}.credentials: no key is known for this provider"
+
+
 def url_fault(url: str) -> str:
     """What is wrong with an address to be called; empty if nothing. Never quotes it."""
     try:
@@ -225,8 +252,8 @@ def _targets_known(config: Config, providers: Collection[str]) -> Iterator[Probl
     """Every `provider/model`, and every provider in `fallback`, is one that exists."""
     fallback = config.fallback
     for n, route in enumerate(config.routes):
-        for m, each in enumerate(route.targets):
-            yield from _target(each.target, f"routes[{n}].targets[{m}].target", providers)
+        for m, aim in enumerate(route.targets):
+            yield from _target(aim.target, f"routes[{n}].targets[{m}].target", providers)
     for name, others in fallback.compatible.items():
         path = f"fallback.compatible.{name}"
         for each in dict.fromkeys((name, *others)):

@@ -267,8 +267,8 @@ def _validated(adapter: Any, raw: Raw, problems: list[Problem]) -> Any:  # noqa:
     except ValidationError as error:
         # The input is left out: it may be a secret in the wrong place.
         errors = error.errors(include_url=False, include_input=False)
-    for each in errors:
-        problems.append(Problem(_dotted(each["loc"]), _sentence(each)))
+    problems += [Problem(_dotted(each["loc"]), _sentence(each)) for each in errors]
+    for each in reversed(errors):  # From behind: what is taken out of a list moves what follows.
         _replace(raw, each["loc"])
     return adapter.validate_python(raw)
 
@@ -290,6 +290,8 @@ def _sentence(error: ErrorDetails) -> str:
             return "must be a whole number"
         case "float_parsing" | "float_type" | "finite_number":
             return "must be a number"
+        case "string_unicode":
+            return "holds half a character"
         case "bool_parsing" | "bool_type":
             return "must be true or false"
         case other:  # Whatever a later pydantic calls it; its sentences do not quote the input.

@@ -90,9 +90,11 @@ class _Reader:
         if self._seen > VALUES_MAX or len(self._open) > DEPTH_MAX:
             raise _TooMuchError
         if id(node) in self._open:
-            return self._problem(path, "contains itself by an alias")
+            self._problem(path, "contains itself by an alias")
+            return None
         if node.tag not in PLAIN_TAGS:
-            return self._problem(path, "has a YAML tag; only plain values are read here")
+            self._problem(path, "has a YAML tag; only plain values are read here")
+            return None
         self._open.append(id(node))
         try:
             match node:
@@ -116,7 +118,7 @@ class _Reader:
             if not isinstance(key_node, yaml.ScalarNode):
                 self._problem(path, f"line {line}: a key must be text")
                 continue
-            key = key_node.value
+            key = self._sound(key_node.value, path)
             here = below(path, key)
             if key in found:
                 self._problem(here, f"line {line}: the key stands here a second time")
@@ -127,7 +129,15 @@ class _Reader:
         text: str = node.value
         if getattr(node, "style", None) is None and text in NULLS:
             return None
-        return VARIABLE.sub(lambda found: self._substitute(found, path), text)
+        return self._sound(VARIABLE.sub(lambda found: self._substitute(found, path), text), path)
+
+    def _sound(self, text: str, path: str) -> str:
+        """`text` with JSON's escaped pairs joined; half a pair cannot be sent or stored."""
+        try:
+            return text.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            self._problem(path, "holds half a character")
+            return ""
 
     def _substitute(self, found: re.Match[str], path: str) -> str:
         if found[0] == "$${":

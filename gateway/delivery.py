@@ -236,10 +236,9 @@ class Delivery:
         seconds = min(longest, first * 2.0 ** min(self._failed_in_a_row - 1, 16))
         end = self._clock.now().instant + seconds * self._rng.uniform(0.5, 1.0)
         step = max(RESCUE_SECONDS, self._limits.batch_seconds)
-        while (left := end - self._clock.now().instant) > 0:
-            if self._finishing.is_set():
-                await self._clock.sleep(left)
-                return
+        if self._finishing.is_set():
+            await self._clock.sleep(end - self._clock.now().instant)
+        while not self._finishing.is_set() and (left := end - self._clock.now().instant) > 0:
             await _wait(self._finishing, min(left, step), self._clock)
             await self._save()
 

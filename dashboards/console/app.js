@@ -26,7 +26,7 @@ class Answer extends Error {
   }
 }
 
-const needsKey = (error) => error instanceof Answer && [401, 403].includes(error.status);
+const needsKey = (error) => error instanceof Answer && error.status === 401;
 /** The admin key of this tab. A browser that keeps nothing still shows a gateway that needs none. */
 const kept = {
   key: () => { try { return sessionStorage.getItem(KEY_NAME); } catch { return null; } },
@@ -62,13 +62,14 @@ async function poll() {
   } catch (error) {
     if (mine === page.polls) showTrouble(error);
   }
-  if (mine === page.polls) {
+  // Without a key it would only be refused again.
+  if (mine === page.polls && at("key-form").hidden) {
     page.timer = setTimeout(poll, document.hidden ? POLL_HIDDEN_MS : POLL_MS);
   }
 }
 
 function showStatus(status) {
-  at("banner").hidden = true;
+  showBanner(storeTrouble(status.store));
   at("key-form").hidden = true;
   at("main").hidden = false;
   at("main").classList.remove("stale");
@@ -83,6 +84,11 @@ function showStatus(status) {
   draw("providers", status.providers, () => view.providers(status));
   announceSwitches(status.routes);
   view.tick(now());
+}
+
+function storeTrouble(store) {
+  if (!store.ok) return `The history is not being stored: ${store.last_error}. Requests are served all the same.`;
+  return store.dropped ? `${store.dropped} events could not be stored and are lost.` : "";
 }
 
 /** What goes on ticking by itself is no change. */
@@ -118,19 +124,23 @@ function showTrouble(error) {
     return;
   }
   const seen = page.lastAnswer ? ` What you see is from ${clockTime(page.lastAnswer * 1000)}.` : "";
-  const why = error instanceof Answer ? `The gateway answers with an error: ${error.message}.` : "The gateway cannot be reached.";
-  const text = `${why} Trying again every ${POLL_MS / 1000} seconds.${seen}`;
-  // An alert that is set again is read out again.
-  if (at("banner").textContent !== text) at("banner").textContent = text;
-  at("banner").hidden = false;
+  const why = error instanceof Answer ? `The gateway answers with an error: ${error.message}` : "The gateway cannot be reached.";
+  const text = `${why.replace(/\.?$/, ".")} Trying again every ${POLL_MS / 1000} seconds.${seen}`;
+  showBanner(text);
   at("main").classList.add("stale");
   showLink("lost", error instanceof Answer ? "Error" : "Unreachable");
+}
+
+function showBanner(text) {
+  // An alert that is set again is read out again.
+  if (at("banner").textContent !== text) at("banner").textContent = text;
+  at("banner").hidden = !text;
 }
 
 function askForKey() {
   const refused = Boolean(kept.key());
   kept.forget();
-  at("banner").hidden = true;
+  showBanner("");
   at("main").hidden = true;
   at("forget").hidden = true;
   showLink("locked", "Locked");
@@ -199,7 +209,7 @@ at("forget").addEventListener("click", () => {
   location.reload();
 });
 document.addEventListener("visibilitychange", () => {
-  if (!document.hidden) poll();
+  if (!document.hidden && at("key-form").hidden) poll();
 });
 setInterval(() => view.tick(now()), 1000);
 poll();

@@ -185,7 +185,7 @@ export function storyTable({request, candidates}) {
   return [
     make("p", {}, request ? `${sentence({...request, kind: "request_finished"})}.` : "This request is not over yet.",
       " ", make("code", {}, request?.request_id ?? candidates[0]?.request_id ?? "")),
-    make("div", {class: "scroll"}, make("table", {},
+    make("div", {class: "scroll", tabindex: "0", role: "region", "aria-label": "Candidates"}, make("table", {},
       make("thead", {}, make("tr", {}, head.map((name) => make("th", {scope: "col"}, name)))),
       make("tbody", {}, rows))),
   ];

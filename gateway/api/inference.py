@@ -157,21 +157,21 @@ def _route(context: Context, client: Client | None, asked: Asked, now: Moment) -
 async def _refuse(
     error: ClientError, wire: Wire, facts: Facts, answer: HttpAnswer, context: Context
 ) -> None:
-    shed = isinstance(error, RateExceeded)
+    wait = error.retry_after_seconds if isinstance(error, RateExceeded) else None
     told = ErrorAnswer(
         status=error.status,
         code=error.code,
         message=error.message,
         request_id=facts.request_id,
-        retry_after_seconds=ceil(error.retry_after_seconds) if shed else None,
-        should_retry=None if shed else False,
+        retry_after_seconds=None if wait is None else ceil(wait),
+        should_retry=False if wait is None else None,
     )
     status = error.status
     try:
         await answer_error(answer, wire, told, request_headers(facts.request_id))
     except ClientGone:
         status = CLIENT_CLOSED
-    outcome = RequestOutcome.SHED if shed else RequestOutcome.CLIENT_ERROR
+    outcome = RequestOutcome.CLIENT_ERROR if wait is None else RequestOutcome.SHED
     context.emit([_unrouted(facts, outcome, status, error.code, context.clock.now())])
 
 

@@ -129,14 +129,16 @@ class Attempt:
     async def _single(self, reply: Reply, judge: Judge) -> None:
         parts: list[bytes] = []
         size = 0
+        chunks = reply.chunks()
         try:
-            async with asyncio.timeout_at(self._until):
-                async for chunk in reply.chunks():
-                    size += len(chunk)
-                    if size > HELD_BYTES_MAX:
-                        raise AttemptFailed(_bad_success("too_large"))
-                    parts.append(chunk)
-                    judge.feed(chunk)
+            while (
+                chunk := await self._next(chunks, self._patience(begun=bool(parts)))
+            ) is not None:
+                size += len(chunk)
+                if size > HELD_BYTES_MAX:
+                    raise AttemptFailed(_bad_success("too_large"))
+                parts.append(chunk)
+                judge.feed(chunk)
         except TimeoutError:
             raise AttemptFailed(self._too_slow()) from None
         except UpstreamFailure as failure:
@@ -148,6 +150,11 @@ class Attempt:
         self._commit()
         await self.answer.whole(reply.status, self._headers(reply), body)
         self.progress.bytes_sent = len(body)
+
+    def _patience(self, *, begun: bool) -> float:
+        """Seconds for the next part of a body; one that has begun may not stall."""
+        left = max(0.0, self._until - asyncio.get_running_loop().time())
+        return min(left, self.send.timeouts.idle_seconds) if begun else left
 
     # -- a stream ------------------------------------------------------------------------------
 
@@ -275,6 +282,9 @@ class Attempt:
         )
 
     def _too_slow(self) -> Bad:
+        left = self._until - asyncio.get_running_loop().time()
+        if left > CLOCK_SLACK_SECONDS:
+            return Bad(failure=Failure.IDLE_TIMEOUT, reason="idle")
         if self.send.by_deadline:
             return Bad(failure=Failure.DEADLINE, reason="deadline")
         seconds = self.send.timeouts.first_content_seconds

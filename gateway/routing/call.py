@@ -225,6 +225,11 @@ class Call:
         """Attempts so far, the one under way included."""
         return len(self._record.attempts)
 
+    def served(self) -> Candidate | None:
+        """Whose content the client gets; None before any has come."""
+        attempt = self._record.served()
+        return attempt.candidate if attempt is not None else None
+
     def fallback(self) -> tuple[str, str]:
         """Target that should have served and why it did not; empty strings without a fallback."""
         return self._record.fallback()

@@ -36,7 +36,7 @@ def rest(of: Spot, length: float, *, now: float, reason: str = "rate_limited") -
         source=CooldownSource.STATED,
         trigger=Trigger(reason),
         now=at(now),
-        rng=Random(1),
+        rng=Random(int(now)),
     )
 
 

@@ -18,7 +18,9 @@ def directory(**fallback: Any) -> Directory:
 
 def setting(fallback: Fallback) -> Config:
     providers = [provider(name) for name in ("gemini_cli", "antigravity", "third")]
-    return config(*providers, routes=[route("coder", "third/m", "antigravity/m")], fallback=fallback)
+    return config(
+        *providers, routes=[route("coder", "third/m", "antigravity/m")], fallback=fallback
+    )
 
 
 def chain(of: Directory, name: str) -> list[str]:
@@ -72,9 +74,7 @@ def test_compatible_providers_are_walked_breadth_first_each_once() -> None:
 
 
 def test_a_group_comes_before_compatible_providers_and_names_each_target_once() -> None:
-    it = directory(
-        compatible=COMPATIBLE, groups=(("third/big", "gemini_cli/m", "antigravity/m"),)
-    )
+    it = directory(compatible=COMPATIBLE, groups=(("third/big", "gemini_cli/m", "antigravity/m"),))
     assert chain(it, "gemini_cli/m") == ["gemini_cli/m", "third/big", "antigravity/m"]
 
 

@@ -92,7 +92,15 @@ def test_each_failure_climbs_its_own_ladder(failure: Failure, base: float, cap: 
 
 def test_a_ladder_never_passes_its_cap_however_high_it_is_climbed() -> None:
     steps = Ladder(15.0, 300.0)
-    assert [steps.seconds(n) for n in (1, 2, 3, 4, 5, 6, 10_000)] == [15, 30, 60, 120, 240, 300, 300]
+    assert [steps.seconds(n) for n in (1, 2, 3, 4, 5, 6, 10_000)] == [
+        15,
+        30,
+        60,
+        120,
+        240,
+        300,
+        300,
+    ]
 
 
 @given(st.floats(0.0, 1e6), st.floats(0.0, 1.0, exclude_max=True))

@@ -1,0 +1,49 @@
+"""How many extra attempts the gateway may make: a share of its traffic, so that storms stay small.
+
+Only attempts that add load without a new chance are counted: asking the same candidate again, or
+another key of a target that is ill. The way to another target is never closed by a budget.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from gateway.config import Stability
+from gateway.units import Instant
+
+WINDOW_SECONDS = 60.0
+BUCKET_SECONDS = 5.0
+
+
+class RetryBudget:
+    """Requests and retries of the last minute."""
+
+    __slots__ = ("_buckets",)
+
+    def __init__(self) -> None:
+        self._buckets: deque[list[float]] = deque()
+        """Of [start, requests, retries]."""
+
+    def request(self, now: Instant) -> None:
+        self._bucket(now)[1] += 1
+
+    def retry(self, stability: Stability, now: Instant) -> bool:
+        """Takes one retry, if there is one."""
+        bucket = self._bucket(now)
+        requests = sum(each[1] for each in self._buckets)
+        retries = sum(each[2] for each in self._buckets)
+        allowed = max(
+            stability.retry_budget_ratio * requests, float(stability.retry_budget_floor_per_minute)
+        )
+        if retries + 1 > allowed:
+            return False
+        bucket[2] += 1
+        return True
+
+    def _bucket(self, now: Instant) -> list[float]:
+        oldest = now - WINDOW_SECONDS
+        while self._buckets and self._buckets[0][0] <= oldest:
+            self._buckets.popleft()
+        if not self._buckets or now - self._buckets[-1][0] >= BUCKET_SECONDS:
+            self._buckets.append([now, 0, 0])
+        return self._buckets[-1]

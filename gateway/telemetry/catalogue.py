@@ -1,0 +1,313 @@
+"""Every metric as data, and every name that spans use: the one file to change or look names up in.
+
+Counting is `metrics`' work, which label values exist is `labels`'. Names and labels are public:
+once released they only grow. Metrics of parts that are not built yet are here and stay at 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Kind(StrEnum):
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Metric:
+    """Compared by identity: each is made once, here, and is a key of the busiest tables."""
+
+    name: str
+    """The whole name, `_total` of a counter included."""
+    kind: Kind
+    help: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+    """Upper bounds of a histogram, without the infinite one."""
+
+
+DURATION_BUCKETS: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+"""Answers of agents take from a second to ten minutes."""
+FIRST_CONTENT_BUCKETS: Final = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
+OVERHEAD_BUCKETS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+"""Ours is a millisecond or so; the rest shows a machine that is too busy."""
+
+
+def _counter(name: str, text: str, *labels: str) -> Metric:
+    return Metric(name=name, kind=Kind.COUNTER, help=text, labels=labels)
+
+
+def _gauge(name: str, text: str, *labels: str) -> Metric:
+    return Metric(name=name, kind=Kind.GAUGE, help=text, labels=labels)
+
+
+def _histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Metric:
+    return Metric(name=name, kind=Kind.HISTOGRAM, help=text, labels=labels, buckets=buckets)
+
+
+# -- requests ------------------------------------------------------------------------------------
+
+REQUESTS: Final = _counter(
+    "evenkeel_requests_total", "Requests of clients, once they are over.", "route", "outcome"
+)
+REQUEST_DURATION: Final = _histogram(
+    "evenkeel_request_duration_seconds",
+    "From a request's headers to the last byte of its answer.",
+    DURATION_BUCKETS,
+    "route",
+    "stream",
+)
+OVERHEAD: Final = _histogram(
+    "evenkeel_overhead_seconds",
+    "Time the gateway itself took, waits excluded.",
+    OVERHEAD_BUCKETS,
+    "phase",
+)
+RESCUES: Final = _counter(
+    "evenkeel_rescues_total",
+    "Requests that succeeded after at least one failed attempt.",
+    "route",
+)
+FALLBACKS: Final = _counter(
+    "evenkeel_fallbacks_total",
+    "Requests served by another target than the one that should have.",
+    "route",
+    "from",
+    "to",
+    "reason",
+)
+
+# -- attempts ------------------------------------------------------------------------------------
+
+ATTEMPTS: Final = _counter(
+    "evenkeel_attempts_total",
+    "Calls of an upstream; candidates that were skipped are not counted.",
+    "provider",
+    "model",
+    "outcome",
+    "failure",
+)
+ATTEMPT_DURATION: Final = _histogram(
+    "evenkeel_attempt_duration_seconds",
+    "From the start of an upstream call to its end, however it ended.",
+    DURATION_BUCKETS,
+    "provider",
+    "model",
+)
+FIRST_TOKEN: Final = _histogram(
+    "evenkeel_time_to_first_token_seconds",
+    "From the start of an upstream call to its first content.",
+    FIRST_CONTENT_BUCKETS,
+    "provider",
+    "model",
+)
+ROTATIONS: Final = _counter(
+    "evenkeel_rotations_total",
+    "Failed attempts followed by one on another credential of the same target.",
+    "provider",
+    "reason",
+)
+PROBES: Final = _counter(
+    "evenkeel_probes_total",
+    "Attempts that tested whether a rest is over.",
+    "route",
+    "target",
+    "result",
+)
+TOKENS: Final = _counter(
+    "evenkeel_tokens_total", "Tokens as providers counted them.", "provider", "model", "kind"
+)
+COST: Final = _counter(
+    "evenkeel_cost_usd_total", "Cost of attempts, where a price is known.", "provider", "model"
+)
+
+# -- routes --------------------------------------------------------------------------------------
+
+SWITCHES: Final = _counter(
+    "evenkeel_switches_total",
+    "Changes of the target that serves a route.",
+    "route",
+    "from",
+    "to",
+    "kind",
+    "reason",
+)
+REVERSALS: Final = _counter(
+    "evenkeel_reversals_total", "Switches that undid the switch before them.", "route"
+)
+SESSION_MOVES: Final = _counter(
+    "evenkeel_session_moves_total", "Sessions that moved to another target.", "route", "kind"
+)
+ROUTE_ACTIVE: Final = _gauge(
+    "evenkeel_route_active", "1 for the target that serves the route now.", "route", "target"
+)
+TARGET_STATE: Final = _gauge(
+    "evenkeel_target_state",
+    "State of a target on a route: 0 ready, 1 held, 2 cooling, 3 disabled.",
+    "route",
+    "target",
+)
+ROUTE_CANDIDATES: Final = _gauge(
+    "evenkeel_route_candidates",
+    "Credentials of the route's targets that could be tried now.",
+    "route",
+)
+ROUTE_LAST_SWITCH: Final = _gauge(
+    "evenkeel_route_last_switch_timestamp_seconds",
+    "When the route last switched; 0 if it has not since the start.",
+    "route",
+)
+FLAP_PENALTY: Final = _gauge(
+    "evenkeel_flap_penalty", "Damping penalty of a target on a route.", "route", "target"
+)
+FLAPPING: Final = _gauge("evenkeel_flapping", "1 while the route is flapping.", "route")
+QUEUE_WAITERS: Final = _gauge(
+    "evenkeel_queue_waiters", "Requests that wait for a candidate.", "route"
+)
+
+# -- cooldowns -----------------------------------------------------------------------------------
+
+COOLDOWNS: Final = _counter(
+    "evenkeel_cooldowns_total",
+    "Cooldowns that started.",
+    "provider",
+    "scope",
+    "reason",
+    "source",
+)
+COOLDOWN_UNTIL: Final = _gauge(
+    "evenkeel_cooldown_until_timestamp_seconds",
+    "Latest end of the cooldowns that run there; 0 if none does.",
+    "provider",
+    "target",
+    "scope",
+)
+RELAPSES: Final = _counter(
+    "evenkeel_relapses_total",
+    "Cooldowns that started soon after the one before them in the same place.",
+    "target",
+)
+
+# -- the gateway itself --------------------------------------------------------------------------
+
+EVENTS_WRITTEN: Final = _counter(
+    "evenkeel_events_written_total", "Events that the store has taken."
+)
+EVENTS_DROPPED: Final = _counter(
+    "evenkeel_events_dropped_total", "Events that the store will never have."
+)
+QUEUE_BYTES: Final = _gauge(
+    "evenkeel_event_queue_bytes", "Memory of the events that wait for the store."
+)
+JOURNAL_BYTES: Final = _gauge(
+    "evenkeel_journal_bytes", "Size of the events that wait in the rescue file."
+)
+SINK_FAILURES: Final = _counter(
+    "evenkeel_sink_failures_total", "Batches that a sink did not take at once.", "sink"
+)
+SINK_DROPPED: Final = _counter(
+    "evenkeel_sink_dropped_total", "Events that a sink will never be told.", "sink"
+)
+STORE_BYTES: Final = _gauge("evenkeel_store_bytes", "Size of the database.")
+LOOP_LAG: Final = _gauge(
+    "evenkeel_event_loop_lag_seconds", "Worst delay of the event loop in the last seconds."
+)
+CONFIG_INFO: Final = _gauge("evenkeel_config_info", "1 for the configuration in use.", "version")
+CONFIG_STALE: Final = _gauge(
+    "evenkeel_config_stale", "1 if the configuration last read was rejected."
+)
+BUILD_INFO: Final = _gauge("evenkeel_build_info", "1 for the running version.", "version")
+
+METRICS: Final[tuple[Metric, ...]] = tuple(
+    each for each in tuple(globals().values()) if isinstance(each, Metric)
+)
+"""All of the above, in their order."""
+
+# -- closed sets of label values that no enum of the events has ----------------------------------
+
+OTHER: Final = "other"
+"""Stands for whatever no configuration names."""
+ANY: Final = "*"
+"""As `provider/*`: a target of which only the provider is told."""
+PHASES: Final = ("before_upstream",)
+"""From a request's headers to its first upstream call."""
+STREAM: Final = {False: "false", True: "true"}
+TOKEN_KINDS: Final = {
+    "input_tokens": "input",
+    "cached_tokens": "cached",
+    "cache_write_tokens": "cache_write",
+    "output_tokens": "output",
+    "reasoning_tokens": "reasoning",
+}
+"""Field of `Usage` → label. Cached ones are also input, reasoning ones also output."""
+SESSION_MOVE_KINDS: Final = ("detour", "rebind", "rehome")
+RETURN_REASONS: Final = ("hold_ended", "recovered")
+
+
+# -- spans ---------------------------------------------------------------------------------------
+
+
+class Span(StrEnum):
+    """Attributes and events of spans: OpenTelemetry's names where there is one, else our own.
+
+    The GenAI names are those of semantic conventions 1.41.1, the last release before they moved
+    to a repository of their own.
+    """
+
+    SCHEMA = "https://opentelemetry.io/schemas/1.41.1"
+
+    METHOD = "http.request.method"
+    STATUS = "http.response.status_code"
+    RESEND = "http.request.resend_count"
+    PATH = "url.path"
+    HTTP_ROUTE = "http.route"
+    ERROR = "error.type"
+
+    OPERATION = "gen_ai.operation.name"
+    PROVIDER = "gen_ai.provider.name"
+    REQUEST_MODEL = "gen_ai.request.model"
+    STREAM = "gen_ai.request.stream"
+    FIRST_CHUNK = "gen_ai.response.time_to_first_chunk"
+    INPUT_TOKENS = "gen_ai.usage.input_tokens"
+    OUTPUT_TOKENS = "gen_ai.usage.output_tokens"
+    CACHED_TOKENS = "gen_ai.usage.cache_read.input_tokens"
+    CACHE_WRITE_TOKENS = "gen_ai.usage.cache_creation.input_tokens"
+    REASONING_TOKENS = "gen_ai.usage.reasoning.output_tokens"
+
+    REQUEST_ID = "evenkeel.request_id"
+    ATTEMPT_ID = "evenkeel.attempt_id"
+    ROUTE = "evenkeel.route"
+    SESSION = "evenkeel.session"
+    CLIENT = "evenkeel.client"
+    OUTCOME = "evenkeel.outcome"
+    REASON = "evenkeel.reason"
+    TARGET = "evenkeel.target"
+    CREDENTIAL = "evenkeel.credential"
+    ATTEMPTS = "evenkeel.attempts"
+    SKIPPED = "evenkeel.skipped"
+    FALLBACK_FROM = "evenkeel.fallback.from"
+    FALLBACK_REASON = "evenkeel.fallback.reason"
+    PROBE = "evenkeel.probe"
+    FROM = "evenkeel.from"
+    TO = "evenkeel.to"
+    SWITCH = "evenkeel.switch"
+    SCOPE = "evenkeel.scope"
+    SOURCE = "evenkeel.source"
+    SECONDS = "evenkeel.duration_seconds"
+
+    SKIPPED_EVENT = "evenkeel.candidate_skipped"
+    SWITCHED_EVENT = "evenkeel.switched"
+    COOLDOWN_EVENT = "evenkeel.cooldown_started"
+
+
+OPERATIONS: Final = {
+    "/v1/embeddings": "embeddings",
+    "/v1/messages/count_tokens": "count_tokens",
+}
+"""Endpoint → `gen_ai.operation.name`, which is `chat` for all others."""
+PROVIDERS: Final = {"gemini": "gcp.gemini", "google": "gcp.gemini", "mistral": "mistral_ai"}
+"""Usual names of providers in configurations → the well-known value for them."""

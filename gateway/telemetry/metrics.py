@@ -1,0 +1,315 @@
+"""The sink that counts: events in, Prometheus series out. Names are in `catalogue`.
+
+What happened is counted from events; what is (the active target, running cooldowns, queues) is
+read from the pool's snapshot when somebody scrapes. The text is made off the event loop.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client.exposition import choose_encoder
+
+from gateway.config import Config
+from gateway.delivery import SinkStats
+from gateway.events import (
+    AttemptFinished,
+    AttemptOutcome,
+    ConfigRejected,
+    ConfigReloaded,
+    CooldownStarted,
+    Event,
+    Failure,
+    FlappingEnded,
+    FlappingStarted,
+    RequestFinished,
+    RequestOutcome,
+    SessionMoved,
+    Stamped,
+    Switched,
+)
+from gateway.routing.snapshot import STATE_CODES, Snapshot, State
+from gateway.telemetry import catalogue
+from gateway.telemetry.catalogue import OTHER, Kind, Metric
+from gateway.telemetry.labels import NO_ROUTE, PASSED_OVER, SWITCH_REASONS, Labels, Values
+from gateway.units import MICROS, Clock
+
+STORAGE: Final = "storage"
+"""Name of the sink that the metrics of written and dropped events are about."""
+OPEN_REQUESTS_MAX: Final = 4096
+"""Requests whose last failed attempt is remembered, to see rotations: the oldest are forgotten."""
+LAG_INTERVAL_SECONDS: Final = 0.25
+LAG_MEASURES: Final = 60
+"""Fifteen seconds of them: a usual scrape interval, so that no stall falls between two."""
+
+FAILURES: Final = frozenset(Failure)
+FALLBACK_REASONS: Final = FAILURES | frozenset(PASSED_OVER)
+COOLDOWN_REASONS: Final = FAILURES | {"operator", "pool_wide", "local_network"}
+
+
+VERSIONS: Final = (catalogue.BUILD_INFO, catalogue.CONFIG_INFO)
+USABLE: Final = (State.READY, State.HELD)
+
+
+class MetricsSink:
+    """A `Sink`. Given the same events again it does not count them twice."""
+
+    name = "metrics"
+
+    def __init__(self, config: Config, *, version: str, registry: CollectorRegistry) -> None:
+        # The time at which each series began would be as many lines again, and nobody's question.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self._registry = registry
+        self._families = {metric: _family(metric, registry) for metric in catalogue.METRICS}
+        self._children: dict[tuple[Metric, Values], Any] = {}
+        self._seen = 0
+        self._boot_id = ""
+        self._config_version = ""
+        self._failed: dict[str, AttemptFinished] = {}
+        self._totals: dict[tuple[Metric, Values], int] = {}
+        self._counts: Mapping[type[Event], Callable[[Any], None]] = {
+            RequestFinished: self._request,
+            AttemptFinished: self._attempt,
+            Switched: self._switch,
+            CooldownStarted: self._cooldown,
+            SessionMoved: self._session,
+            FlappingStarted: self._flapping,
+            FlappingEnded: self._flapping,
+            ConfigReloaded: self._config,
+            ConfigRejected: self._config,
+        }
+        self.configure(config)
+        self._at(catalogue.BUILD_INFO, version).set(1)
+
+    def configure(self, config: Config) -> None:
+        """At the start and at each reload. What was counted stays; removed targets lose their state."""
+        self._labels = Labels(config)
+        known = set(self._labels.series())
+        for metric, values in self._children.keys() - known:
+            if metric.kind is Kind.GAUGE and metric not in VERSIONS:
+                self._families[metric].remove(*values)
+                del self._children[metric, values]
+        for metric, values in self._labels.series():
+            self._at(metric, *values)
+
+    async def take(self, batch: Sequence[Stamped]) -> None:
+        for stamped in batch:
+            if stamped.boot_id != self._boot_id:
+                self._boot_id, self._seen = stamped.boot_id, 0
+            if stamped.seq <= self._seen:
+                continue
+            self._seen = stamped.seq
+            if stamped.config_version != self._config_version:
+                self._version(stamped.config_version)
+            count = self._counts.get(type(stamped.event))
+            if count is not None:
+                count(stamped.event)
+
+    async def close(self) -> None:
+        """Nothing to close: the numbers end with the process."""
+
+    def scrape(
+        self,
+        snapshot: Snapshot,
+        stats: Mapping[str, SinkStats],
+        *,
+        store_bytes: int,
+        loop_lag_seconds: float,
+    ) -> Callable[[str], tuple[bytes, str]]:
+        """Reads what is, on the loop; what it returns makes the text, and is for another thread.
+
+        That takes an `Accept` header and gives the body and its content type: OpenMetrics where
+        the header asks for it.
+        """
+        self._state(snapshot)
+        self._sinks(stats)
+        self._at(catalogue.STORE_BYTES).set(store_bytes)
+        self._at(catalogue.LOOP_LAG).set(loop_lag_seconds)
+        return self._text
+
+    def _text(self, accept: str) -> tuple[bytes, str]:
+        encode, content_type = choose_encoder(accept)
+        return encode(self._registry), content_type
+
+    def _at(self, metric: Metric, *values: str) -> Any:  # noqa: ANN401
+        """The series, kept: prometheus-client takes five times as long to look one up."""
+        key = (metric, values)
+        child = self._children.get(key)
+        if child is None:
+            family = self._families[metric]
+            child = self._children[key] = family.labels(*values) if metric.labels else family
+        return child
+
+    # -- what happened -------------------------------------------------------------------------
+
+    def _request(self, event: RequestFinished) -> None:
+        self._failed.pop(event.request_id, None)
+        route = self._labels.route(event.route)
+        self._at(catalogue.REQUESTS, route, event.outcome).inc()
+        duration = self._at(catalogue.REQUEST_DURATION, route, catalogue.STREAM[event.stream])
+        duration.observe(event.duration_seconds)
+        if event.attempts:
+            self._at(catalogue.OVERHEAD, catalogue.PHASES[0]).observe(event.overhead_seconds)
+        if route == NO_ROUTE:
+            return
+        if event.outcome is RequestOutcome.OK and event.failure is not None:
+            self._at(catalogue.RESCUES, route).inc()
+        if event.fallback_from and event.provider:
+            origin = self._labels.hop(route, event.fallback_from)
+            to = self._labels.hop(route, f"{event.provider}/{event.model}")
+            reason = _among(FALLBACK_REASONS, event.fallback_reason)
+            self._at(catalogue.FALLBACKS, route, origin, to, reason).inc()
+
+    def _attempt(self, event: AttemptFinished) -> None:
+        provider = self._labels.provider(event.provider)
+        model = self._labels.model(event.provider, event.model)
+        failure = event.failure if event.failure is not None else ""
+        self._at(catalogue.ATTEMPTS, provider, model, event.outcome, failure).inc()
+        self._at(catalogue.ATTEMPT_DURATION, provider, model).observe(event.duration_seconds)
+        if event.first_content_seconds is not None:
+            self._at(catalogue.FIRST_TOKEN, provider, model).observe(event.first_content_seconds)
+        if event.probe:
+            route = self._labels.route(event.route)
+            target = self._labels.hop(route, f"{event.provider}/{event.model}")
+            self._at(catalogue.PROBES, route, target, event.outcome).inc()
+        if event.usage is not None:
+            for field, kind in catalogue.TOKEN_KINDS.items():
+                tokens = getattr(event.usage, field)
+                if tokens is not None:
+                    self._at(catalogue.TOKENS, provider, model, kind).inc(max(0, tokens))
+        if event.cost_usd is not None:
+            self._at(catalogue.COST, provider, model).inc(max(0.0, event.cost_usd))
+        self._rotation(event)
+
+    def _rotation(self, event: AttemptFinished) -> None:
+        before = self._failed.pop(event.request_id, None)
+        if before is not None and before.failure is not None:
+            same_target = (before.provider, before.model) == (event.provider, event.model)
+            if same_target and before.credential != event.credential:
+                provider = self._labels.provider(event.provider)
+                self._at(catalogue.ROTATIONS, provider, before.failure).inc()
+        if event.outcome is AttemptOutcome.FAILED:
+            if len(self._failed) >= OPEN_REQUESTS_MAX:
+                del self._failed[next(iter(self._failed))]
+            self._failed[event.request_id] = event
+
+    def _switch(self, event: Switched) -> None:
+        route = self._labels.route(event.route)
+        origin = self._labels.hop(route, event.from_target)
+        to = self._labels.hop(route, event.to_target)
+        reason = _among(SWITCH_REASONS[event.switch], event.reason)
+        self._at(catalogue.SWITCHES, route, origin, to, event.switch, reason).inc()
+        if event.reversal:
+            self._at(catalogue.REVERSALS, route).inc()
+        if (catalogue.ROUTE_LAST_SWITCH, (route,)) in self._children:
+            self._at(catalogue.ROUTE_LAST_SWITCH, route).set(event.ts / MICROS)
+
+    def _cooldown(self, event: CooldownStarted) -> None:
+        provider = self._labels.provider(event.provider)
+        reason = _among(COOLDOWN_REASONS, event.reason)
+        self._at(catalogue.COOLDOWNS, provider, event.scope, reason, event.source).inc()
+        if event.relapse:
+            place = self._labels.place(event.scope, provider, event.model)
+            self._at(catalogue.RELAPSES, place).inc()
+
+    def _session(self, event: SessionMoved) -> None:
+        kind = _among(catalogue.SESSION_MOVE_KINDS, event.move)
+        self._at(catalogue.SESSION_MOVES, self._labels.route(event.route), kind).inc()
+
+    def _flapping(self, event: FlappingStarted | FlappingEnded) -> None:
+        route = self._labels.route(event.route)
+        self._at(catalogue.FLAPPING, route).set(isinstance(event, FlappingStarted))
+        target = self._labels.hop(route, event.target)
+        self._at(catalogue.FLAP_PENALTY, route, target).set(event.penalty)
+
+    def _config(self, event: ConfigReloaded | ConfigRejected) -> None:
+        self._at(catalogue.CONFIG_STALE).set(isinstance(event, ConfigRejected))
+
+    def _version(self, version: str) -> None:
+        key = (catalogue.CONFIG_INFO, (self._config_version,))
+        if self._children.pop(key, None) is not None:
+            self._families[catalogue.CONFIG_INFO].remove(self._config_version)
+        self._config_version = version
+        self._at(catalogue.CONFIG_INFO, version).set(1)
+
+    # -- what is -------------------------------------------------------------------------------
+
+    def _state(self, snapshot: Snapshot) -> None:
+        for route in snapshot.routes:
+            usable = [target for target in route.targets if target.state in USABLE]
+            ready = sum(target.credentials_ready for target in usable)
+            self._at(catalogue.ROUTE_CANDIDATES, route.route).set(ready)
+            for target in route.targets:
+                place = (route.route, target.target)
+                self._at(catalogue.ROUTE_ACTIVE, *place).set(target.active)
+                self._at(catalogue.TARGET_STATE, *place).set(STATE_CODES[target.state])
+        ends: dict[Values, float] = {
+            values: 0.0 for metric, values in self._children if metric is catalogue.COOLDOWN_UNTIL
+        }
+        for rest in snapshot.rests:
+            where = self._labels.place(rest.scope, rest.provider, rest.model)
+            key = (rest.provider, where, rest.scope.value)
+            ends[key] = max(ends.get(key, 0.0), rest.until / MICROS)
+        for values, until in ends.items():
+            self._at(catalogue.COOLDOWN_UNTIL, *values).set(until)
+
+    def _sinks(self, stats: Mapping[str, SinkStats]) -> None:
+        for name, sink in stats.items():
+            self._raise_to(catalogue.SINK_FAILURES, name, total=sink.failures)
+            self._raise_to(catalogue.SINK_DROPPED, name, total=sink.dropped)
+        store = stats.get(STORAGE)
+        if store is not None:
+            self._raise_to(catalogue.EVENTS_WRITTEN, total=store.written)
+            self._raise_to(catalogue.EVENTS_DROPPED, total=store.dropped)
+            self._at(catalogue.QUEUE_BYTES).set(store.queued_bytes)
+            self._at(catalogue.JOURNAL_BYTES).set(store.journal_bytes)
+
+    def _raise_to(self, metric: Metric, *values: str, total: int) -> None:
+        """A counter that somebody else counts."""
+        key = (metric, values)
+        self._at(metric, *values).inc(total - self._totals.get(key, 0))
+        self._totals[key] = total
+
+
+class LoopLag:
+    """Measures how late the event loop wakes a sleeper: what every request waits as well."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._late: deque[float] = deque(maxlen=LAG_MEASURES)
+
+    @property
+    def seconds(self) -> float:
+        """The worst of the last seconds; 0 before the first measure."""
+        return max(self._late, default=0.0)
+
+    async def run(self) -> None:
+        """For ever; to be cancelled."""
+        while True:
+            began = self._clock.now().instant
+            await self._clock.sleep(LAG_INTERVAL_SECONDS)
+            late = self._clock.now().instant - began - LAG_INTERVAL_SECONDS
+            self._late.append(max(0.0, late))
+
+
+def _family(metric: Metric, registry: CollectorRegistry) -> Any:  # noqa: ANN401
+    match metric.kind:
+        case Kind.COUNTER:
+            return Counter(metric.name, metric.help, metric.labels, registry=registry)
+        case Kind.GAUGE:
+            return Gauge(metric.name, metric.help, metric.labels, registry=registry)
+        case Kind.HISTOGRAM:
+            return Histogram(
+                metric.name,
+                metric.help,
+                metric.labels,
+                buckets=metric.buckets,
+                registry=registry,
+            )
+
+
+def _among(known: frozenset[Any] | Sequence[str], value: str) -> str:
+    return value if value in known else OTHER

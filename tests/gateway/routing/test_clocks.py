@@ -1,0 +1,38 @@
+"""How long a request and its attempts may take."""
+
+from __future__ import annotations
+
+from gateway.config import Stability, Timeouts
+from gateway.routing.clocks import SINGLE_ANSWER_SECONDS, attempt_timeouts, deadline_seconds
+
+
+def test_a_stream_has_the_configured_deadline_and_clocks() -> None:
+    assert deadline_seconds(Stability(), stream=True) == 90.0
+    assert attempt_timeouts(Timeouts(), stream=True, left=90.0) == (Timeouts(), False)
+
+
+def test_a_single_answer_has_long_clocks_where_nobody_set_them() -> None:
+    assert deadline_seconds(Stability(), stream=False) == SINGLE_ANSWER_SECONDS
+    clocks, cut = attempt_timeouts(Timeouts(), stream=False, left=SINGLE_ANSWER_SECONDS)
+    assert clocks == Timeouts(
+        headers_seconds=SINGLE_ANSWER_SECONDS, first_content_seconds=SINGLE_ANSWER_SECONDS
+    )
+    assert not cut
+
+
+def test_clocks_that_the_operator_set_hold_for_single_answers_too() -> None:
+    assert deadline_seconds(Stability(deadline_seconds=20.0), stream=False) == 20.0
+    own = Timeouts(headers_seconds=7.0, first_content_seconds=9.0)
+    assert attempt_timeouts(own, stream=False, left=20.0) == (own, False)
+
+
+def test_what_is_left_of_the_deadline_cuts_the_clocks_to_first_content_only() -> None:
+    clocks, cut = attempt_timeouts(Timeouts(), stream=True, left=2.0)
+    assert clocks == Timeouts(
+        connect_seconds=2.0, headers_seconds=2.0, first_content_seconds=2.0, idle_seconds=60.0
+    )
+    assert cut
+
+
+def test_a_deadline_as_long_as_the_clock_does_not_cut_it() -> None:
+    assert attempt_timeouts(Timeouts(), stream=True, left=30.0) == (Timeouts(), False)

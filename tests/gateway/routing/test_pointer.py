@@ -1,0 +1,200 @@
+"""Where a route's pointer stands and what it leaves behind: requests in, holds and switches out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gateway.events import CooldownSource, CooldownStarted, Switched, SwitchKind
+from gateway.routing.policy import JITTER
+from gateway.routing.steps import Seen
+from tests.gateway.routing.building import (
+    NOT_SEEN,
+    SEEN,
+    Play,
+    Script,
+    Told,
+    at,
+    bad,
+    config,
+    provider,
+    route,
+)
+
+
+def play(**stability: Any) -> Play:
+    providers = [provider("p"), provider("q"), provider("r")]
+    routes = [route("coder", "p/m", "q/m", "r/m"), route("writer", "p/m", "q/m")]
+    return Play(config(*providers, routes=routes, **stability))
+
+
+def hold(told: Told) -> CooldownStarted:
+    (event,) = holds(told)
+    return event
+
+
+def holds(told: Told) -> list[CooldownStarted]:
+    return [each for each in told.of(CooldownStarted) if each.source is CooldownSource.HOLD]
+
+
+def moves(told: Told) -> list[tuple[str, str, SwitchKind, str]]:
+    return [
+        (each.from_target, each.to_target, each.switch, each.reason) for each in told.of(Switched)
+    ]
+
+
+DOWN: Script = {"p": bad("server_error")}
+
+
+def test_ill_health_starts_the_hold_at_the_first_request_that_leaves_the_target() -> None:
+    told = play().ask(DOWN)
+    event = hold(told)
+    assert (event.route, event.provider, event.model) == ("coder", "p", "m")
+    assert (event.reason, event.trigger_attempt_id) == ("server_error", "r1.1")
+    assert 300.0 <= event.duration_seconds <= 300.0 * (1 + JITTER)
+    assert moves(told) == [("p/m", "q/m", SwitchKind.FORCED, "server_error")]
+
+
+def test_the_hold_is_told_before_the_next_attempt_and_the_switch_when_it_has_content() -> None:
+    kinds = [event.kind for event in play().ask(DOWN).events]
+    assert kinds == [
+        "attempt_finished",
+        "cooldown_started",
+        "switched",
+        "attempt_finished",
+        "request_finished",
+    ]
+
+
+def test_a_switch_tells_dwell_hold_and_whether_it_undoes_the_one_before() -> None:
+    it = play()
+    (down,) = it.ask(DOWN, now=50.0).of(Switched)
+    assert (down.dwell_seconds, down.penalty, down.reversal) == (50.0, 0.0, False)
+    assert down.hold_seconds == pytest.approx(it.hop(0).hold.cooldown.seconds)  # type: ignore[union-attr]
+    (up,) = it.ask(now=500.0).of(Switched)
+    assert (up.switch, up.reason, up.hold_seconds) == (SwitchKind.RETURN, "hold_ended", 0.0)
+    assert (up.dwell_seconds, up.reversal) == (450.0, True)
+
+
+def test_a_short_limit_moves_the_request_and_not_the_route() -> None:
+    it = play()
+    told = it.ask({"p": bad("rate_limited", stated=60.0 / 1.2)})
+    assert told.tried == ["p/m main", "q/m main"]
+    assert (holds(told), moves(told)) == ([], [])
+    assert it.route().active.target.name == "p/m"
+
+
+def test_a_long_limit_of_all_keys_moves_the_route() -> None:
+    told = play().ask({"p": bad("rate_limited", stated=3600.0)})
+    assert moves(told) == [("p/m", "q/m", SwitchKind.FORCED, "rate_limited")]
+    event = hold(told)
+    assert 1.5 * 3600.0 <= event.duration_seconds <= 1.5 * 3602.0 * (1 + JITTER)
+
+
+def test_the_hold_is_the_multiple_of_its_cause_or_the_minimum() -> None:
+    for stated, least in ((100.0, 300.0), (250.0, 375.0)):
+        told = play(long_unavailable_seconds=10.0).ask({"p": bad("rate_limited", stated=stated)})
+        most = max(300.0, 1.5 * (stated + 2.0)) * (1 + JITTER)
+        assert least <= hold(told).duration_seconds <= most
+
+
+def test_a_key_left_over_keeps_the_route_however_long_the_other_rests() -> None:
+    two = provider("p", "a", "b")
+    it = Play(config(two, provider("q"), routes=[route("coder", "p/m", "q/m")]))
+    told = it.ask({"p/m a": bad("auth")})
+    assert told.tried == ["p/m a", "p/m b"]
+    assert (holds(told), moves(told)) == ([], [])
+
+
+def test_a_running_hold_is_not_lengthened_by_stragglers() -> None:
+    it = play()
+    late = [it.call(), it.call()]
+    for call in late:
+        call.step(at(0.0))
+    first = hold(it.ask(DOWN))
+    for call in late:
+        call.failed(bad("server_error"), at(30.0), NOT_SEEN)
+        _, events = call.step(at(30.0))
+        assert events == []
+    cooldown = it.hop(0).hold.cooldown
+    assert cooldown is not None
+    assert at(0.0).at(cooldown.until) == first.until
+
+
+def test_a_late_answer_of_a_held_target_does_not_take_the_pointer_back() -> None:
+    it = play()
+    slow = it.call()
+    slow.step(at(0.0))
+    it.ask(DOWN)
+    assert it.route().active.target.name == "q/m"
+    assert slow.committed(at(10.0)) == []
+    slow.finished(at(11.0), SEEN)
+    assert it.route().active.target.name == "q/m"
+
+
+def test_a_target_opened_through_another_route_is_left_with_a_hold_here_too() -> None:
+    it = play()
+    # Three requests of the other route, under way together: their failures open p's breaker.
+    stragglers = [it.call("writer") for _ in range(3)]
+    for call in stragglers:
+        call.step(at(0.0))
+    for call in stragglers:
+        call.failed(bad("server_error"), at(1.0), NOT_SEEN)
+    assert it.hop(0).target.spot.rests(at(1.0).instant)
+    told = it.ask(now=2.0)
+    assert told.tried == ["q/m main"]
+    assert hold(told).route == "coder"
+    assert moves(told) == [("p/m", "q/m", SwitchKind.FORCED, "server_error")]
+    assert it.ask(now=100.0).tried == ["q/m main"]
+
+
+def test_a_broken_stream_holds_its_target_for_the_next_request() -> None:
+    it = play()
+    call = it.call()
+    call.step(at(0.0))
+    call.committed(at(1.0))
+    events = call.failed(bad("stream_broken"), at(2.0), Seen(bytes_sent=5))
+    assert [event.kind for event in events] == ["attempt_finished", "cooldown_started"]
+    assert it.ask(now=3.0).tried == ["q/m main"]
+
+
+def test_the_only_target_of_a_route_is_never_held() -> None:
+    it = Play(config(provider("p"), routes=[route("coder", "p/m")]))
+    told = it.ask(DOWN)
+    assert holds(told) == []
+
+
+def test_a_second_fallback_is_left_for_the_third_and_each_return_goes_as_far_as_it_can() -> None:
+    it = play()
+    it.ask(DOWN)
+    told = it.ask({"q": bad("overloaded")}, now=200.0)
+    assert moves(told) == [("q/m", "r/m", SwitchKind.FORCED, "overloaded")]
+    # p's hold has ended, q's has not.
+    assert moves(it.ask(now=400.0)) == [("r/m", "p/m", SwitchKind.RETURN, "hold_ended")]
+
+
+def test_when_all_are_held_the_route_s_first_serves_and_has_the_pointer() -> None:
+    it = play()
+    it.ask(DOWN)
+    it.ask({"q": bad("server_error")}, now=10.0)
+    told = it.ask({"r": bad("server_error")}, now=20.0)
+    assert told.tried == ["r/m main", "p/m main"]
+    assert moves(told) == [("r/m", "p/m", SwitchKind.FORCED, "server_error")]
+
+
+def test_a_client_s_own_fault_moves_nothing() -> None:
+    for failure in ("bad_request", "content_policy", "context_too_long", "deadline"):
+        it = play()
+        told = it.ask({"p": bad(failure)})
+        assert told.tried == ["p/m main"]
+        assert [event.kind for event in told.events] == ["attempt_finished", "request_finished"]
+
+
+def test_a_provider_s_hold_parameters_stand_under_the_route_s() -> None:
+    quick = provider("p", stability={"cooldown_min_seconds": 20.0})
+    own = route("coder", "p/m", "q/m")
+    other = route("writer", "p/m", "q/m", stability={"cooldown_min_seconds": 40.0})
+    it = Play(config(quick, provider("q"), routes=[own, other]))
+    assert 20.0 <= hold(it.ask(DOWN)).duration_seconds <= 24.0
+    assert 40.0 <= hold(it.ask(DOWN, name="writer")).duration_seconds <= 48.0

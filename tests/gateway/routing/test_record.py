@@ -1,0 +1,105 @@
+"""The list of a request's candidates: numbered once, told once, in the order of their happening."""
+
+from __future__ import annotations
+
+from gateway.events import CandidateSkipped, RequestOutcome, SkipReason
+from gateway.routing.choosing import Skip
+from gateway.routing.record import UNABLE, Record
+from gateway.routing.state import Candidate
+from tests.gateway.routing.building import (
+    SEEN,
+    Play,
+    at,
+    bad,
+    config,
+    facts,
+    provider,
+    route,
+)
+
+
+def play() -> Play:
+    providers = [provider("p", "a", "b"), provider("q")]
+    return Play(config(*providers, routes=[route("coder", "p/m", "q/m")]))
+
+
+def candidate(of: Play, index: int, key: int = 0) -> Candidate:
+    hop = of.hop(index)
+    return Candidate(hop, hop.target.provider.credentials[key])
+
+
+def test_attempts_and_skips_are_numbered_together() -> None:
+    it, record = play(), Record(facts(), "coder")
+    (skip,) = record.skip([Skip(it.hop(0), "a", SkipReason.COOLING, "auth")], at(0.0))
+    attempt = record.begin(candidate(it, 0, 1), span_id="s1", now=at(0.0))
+    assert (skip.n, attempt.n, attempt.id) == (1, 2, "r1.2")
+
+
+def test_a_candidate_passed_over_twice_is_told_once() -> None:
+    it, record = play(), Record(facts(), "coder")
+    skips = [Skip(it.hop(0), "", SkipReason.COOLING, "overloaded")]
+    assert len(record.skip(skips, at(0.0))) == 1
+    assert record.skip(skips, at(1.0)) == []
+
+
+def test_a_target_with_an_attempt_on_record_is_not_told_as_skipped() -> None:
+    it, record = play(), Record(facts(), "coder")
+    record.begin(candidate(it, 0), span_id="s1", now=at(0.0))
+    skips = [
+        Skip(it.hop(0), "", SkipReason.SAME_FAULT),
+        Skip(it.hop(0), "b", SkipReason.AT_CAPACITY),
+        Skip(it.hop(1), "", SkipReason.DIALECT),
+    ]
+    told = record.skip(skips, at(0.0))
+    assert [(each.provider, each.credential) for each in told] == [("p", "b"), ("q", "")]
+
+
+def test_the_end_of_what_a_skip_waits_for_is_told_as_a_date() -> None:
+    it, record = play(), Record(facts(), "coder")
+    skip = Skip(it.hop(0), "", SkipReason.COOLING, "overloaded", at(30.0).instant)
+    (event,) = record.skip([skip], at(10.0))
+    assert event == CandidateSkipped(
+        ts=at(10.0).timestamp,
+        request_id=facts().request_id,
+        trace_id="t",
+        n=1,
+        route="coder",
+        provider="p",
+        model="m",
+        credential="",
+        session="",
+        reason=SkipReason.COOLING,
+        cause="overloaded",
+        until=at(30.0).timestamp,
+    )
+
+
+def test_only_a_target_that_could_have_served_is_a_fallback_s_origin() -> None:
+    for reason in SkipReason:
+        it, record = play(), Record(facts(), "coder")
+        record.skip([Skip(it.hop(0), "", reason)], at(0.0))
+        served = record.begin(candidate(it, 1), span_id="s1", now=at(0.0))
+        served.content_at = at(1.0).instant
+        expected = ("", "") if reason in UNABLE else ("p/m", reason.value)
+        assert record.fallback() == expected
+
+
+def test_another_key_of_the_same_target_is_no_fallback() -> None:
+    it, record = play(), Record(facts(), "coder")
+    first = record.begin(candidate(it, 0), span_id="s1", now=at(0.0))
+    record.failed(first, bad("rate_limited"))
+    second = record.begin(candidate(it, 0, 1), span_id="s2", now=at(1.0))
+    assert record.fallback() == ("", "")
+    second.content_at = at(2.0).instant
+    assert record.fallback() == ("", "")
+    assert record.served() is second
+
+
+def test_the_overhead_ends_with_the_first_attempt_whatever_follows() -> None:
+    it, record = play(), Record(facts(began=at(0.0)), "coder")
+    record.failed(record.begin(candidate(it, 0), span_id="s1", now=at(0.5)), bad("connect"))
+    record.begin(candidate(it, 1), span_id="s2", now=at(5.0)).content_at = at(6.0).instant
+    record.keep(SEEN)
+    event = record.request_event(at(7.0), outcome=RequestOutcome.OK, status=200)
+    assert (event.overhead_seconds, event.first_content_seconds) == (0.5, 6.0)
+    assert (event.duration_seconds, event.bytes_sent) == (7.0, 10)
