@@ -65,11 +65,12 @@ def _brackets(*words: str) -> str:
 
 
 def _request(item: Item) -> str:
-    route = _word(item, "route") or _word(item, "requested_model") or "a request"
+    route = _word(item, "route") or _word(item, "requested_model")
     target = place({**item, "credential": ""})
     if item.get("outcome") != "ok":
         failed = _brackets(_word(item, "status"), _word(item, "failure"), _word(item, "reason"))
-        return f"{route}: request ended as {_word(item, 'outcome')}{failed}"
+        who = f"{route}: request" if route else "a request"
+        return f"{who} ended as {_word(item, 'outcome')}{failed}"
     rescued = _word(item, "fallback_from")
     instead = _brackets(_word(item, "fallback_reason"))
     told = f" instead of {rescued}{instead}" if rescued else ""

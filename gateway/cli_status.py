@@ -57,7 +57,7 @@ def _head(status: Status, url: str) -> list[str]:
         f"configuration {status['config_version']} ({path})",
     ]
     if store["ok"]:
-        lines.append(f"store ok: {store['path']}, {store['queued_events']} events waiting")
+        lines.append(f"store ok: {store['path']}, events waiting: {store['queued_events']}")
     else:
         lines.append(f"STORE FAILING: {store['path']}: {store['last_error']}")
     if store["dropped"]:

@@ -81,6 +81,11 @@ class Overlay:
     warnings: list[str] = field(default_factory=list)
 
     def add(self, value: object, variable: str, *path: str | int) -> None:
+        words = value if isinstance(value, list) else [value]
+        if any(isinstance(word, str) and not word.isprintable() for word in words):
+            # A variable may hold any bytes, such as half a character.
+            self.problems.append(Problem(variable, "holds a character that cannot be printed"))
+            return
         self.settings.append(Setting(path, value, variable))
 
 

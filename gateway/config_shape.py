@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from difflib import SequenceMatcher
 from enum import Enum
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Union, get_args, get_origin, get_type_hints
 
 from gateway.config import (
@@ -28,6 +29,7 @@ from gateway.events import Failure
 from gateway.units import Secret
 
 if TYPE_CHECKING:
+    from pydantic import TypeAdapter
     from pydantic_core import ErrorDetails
 
 Raw = dict[str, Any]
@@ -114,28 +116,25 @@ def leaves(value: object, path: str = "") -> Iterator[tuple[str, object]]:
 
 def typed(raw: Raw) -> tuple[Config, list[Problem]]:
     """The configuration that `raw` describes, as far as its values can be read."""
-    # pydantic takes 0.2 s to import: commands that read no configuration go without it.
-    from pydantic import TypeAdapter
-
     problems: list[Problem] = []
-    stability = TypeAdapter(Stability)
     named: Raw = dict(raw)
     named["providers"] = {
         name: {
             **provider,
             "name": name,
-            **_overrides(stability, provider, f"providers.{name}", problems),
+            **_overrides(provider, f"providers.{name}", problems),
         }
         for name, provider in raw.get("providers", {}).items()
     }
     named["routes"] = [
         {
             **{("returns" if key == "return" else key): value for key, value in route.items()},
-            **_overrides(stability, route, f"routes[{n}]", problems),
+            **_overrides(route, f"routes[{n}]", problems),
         }
         for n, route in enumerate(raw.get("routes", []))
     ]
-    return _validated(TypeAdapter(Config), named, problems), problems
+    config: Config = _validated(Config, named, problems)
+    return config, problems
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
@@ -241,36 +240,39 @@ def _without_none(hint: Any) -> Any:  # noqa: ANN401 - a type hint
     return hint
 
 
-def _overrides(
-    adapter: Any,  # noqa: ANN401 - pydantic's adapter of Stability, imported late
-    owner: Raw,
-    path: str,
-    problems: list[Problem],
-) -> Raw:
+def _overrides(owner: Raw, path: str, problems: list[Problem]) -> Raw:
     """The owner's `stability` with typed values, to be laid over the owner; empty without one."""
     given = owner.get("stability")
     if not given:
         return {}
     values = dict(given)
     found: list[Problem] = []
-    parameters = _validated(adapter, values, found)
+    parameters = _validated(Stability, values, found)
     problems += [Problem(f"{path}.stability.{each.path}", each.text) for each in found]
     return {"stability": {key: getattr(parameters, key) for key in values}}
 
 
-def _validated(adapter: Any, raw: Raw, problems: list[Problem]) -> Any:  # noqa: ANN401 - generic
-    """What `adapter` makes of `raw`, once what it cannot read has been reported and replaced."""
+@cache
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    # pydantic takes 0.2 s to import: commands that read no configuration go without it.
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
+
+
+def _validated(kind: type[Any], raw: Raw, problems: list[Problem]) -> Any:  # noqa: ANN401 - a `kind`
+    """A `kind` made of `raw`, once what cannot be read has been reported and replaced."""
     from pydantic import ValidationError
 
     try:
-        return adapter.validate_python(raw)
+        return _adapter(kind).validate_python(raw)
     except ValidationError as error:
         # The input is left out: it may be a secret in the wrong place.
         errors = error.errors(include_url=False, include_input=False)
     problems += [Problem(_dotted(each["loc"]), _sentence(each)) for each in errors]
     for each in reversed(errors):  # From behind: what is taken out of a list moves what follows.
         _replace(raw, each["loc"])
-    return adapter.validate_python(raw)
+    return _adapter(kind).validate_python(raw)
 
 
 def _dotted(loc: tuple[int | str, ...]) -> str:
@@ -290,8 +292,6 @@ def _sentence(error: ErrorDetails) -> str:
             return "must be a whole number"
         case "float_parsing" | "float_type" | "finite_number":
             return "must be a number"
-        case "string_unicode":
-            return "holds half a character"
         case "bool_parsing" | "bool_type":
             return "must be true or false"
         case other:  # Whatever a later pydantic calls it; its sentences do not quote the input.

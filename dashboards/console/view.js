@@ -6,6 +6,8 @@ import {
 
 const MARKS = {ready: "✓", held: "‖", cooling: "✕", disabled: "–", ok: "✓", failed: "✕", skipped: "–", cancelled: "–"};
 
+const WAITING_SHOWN = 100; // Fewer are what one moment brings.
+
 /** An element: `class` and other attributes, `data` for data-*, then its children. */
 export function make(tag, {data = {}, ...attributes} = {}, ...children) {
   const found = document.createElement(tag);
@@ -46,7 +48,7 @@ export function tick(now) {
 
 export function facts(status) {
   const store = status.store;
-  const waiting = store.queued_events ? `, ${store.queued_events} waiting` : "";
+  const waiting = store.queued_events >= WAITING_SHOWN ? `, ${store.queued_events} waiting` : "";
   const healthy = store.ok && !store.dropped;
   const told = store.ok ? (store.dropped ? `${store.dropped} events lost` : `ok${waiting}`) : "failing";
   const fact = (name, ...value) => make("div", {}, make("dt", {}, name), make("dd", {}, ...value));

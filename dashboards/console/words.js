@@ -60,9 +60,9 @@ function brackets(...words) {
 const target = (row) => place({...row, credential: ""});
 
 function requestSentence(row) {
-  const route = row.route || row.requested_model || "a request";
+  const route = row.route || row.requested_model;
   if (row.outcome !== "ok") {
-    return `${route}: request ended as ${plainWord(row.outcome)}${brackets(row.status, row.failure, row.reason)}`;
+    return `${route ? `${route}: request` : "a request"} ended as ${plainWord(row.outcome)}${brackets(row.status, row.failure, row.reason)}`;
   }
   const instead = row.fallback_from
     ? ` instead of ${row.fallback_from}${brackets(row.fallback_reason)}` : "";

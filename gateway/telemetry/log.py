@@ -74,6 +74,8 @@ UNHAPPY: Final = (RequestOutcome.UPSTREAM_ERROR, RequestOutcome.EXHAUSTED)
 
 _TIMES: Final = ("started", "until", "since", "ended_at")
 _OMITTED: Final = ("ts", "span_id", "parent_span_id", "usage")
+_RENAMED: Final = {"level": "ladder_level"}
+"""`level` is the line's own."""
 _NAMES: Final = {kind: tuple(field.name for field in fields(kind)) for kind in MESSAGES}
 _USAGE: Final = tuple(field.name for field in fields(Usage))
 
@@ -120,7 +122,7 @@ def line(event: Event) -> dict[str, Any]:
             value = round(value, 6)
         elif isinstance(value, str):
             value = str(value)
-        found[name] = value
+        found[_RENAMED.get(name, name)] = value
     usage = getattr(event, "usage", None)
     if usage is not None:
         tokens = {name: getattr(usage, name) for name in _USAGE}

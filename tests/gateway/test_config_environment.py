@@ -361,7 +361,8 @@ def test_empty_variables_are_as_good_as_none() -> None:
         ("MODEL_FALLBACK_GROUPS", "[[1, 2]]", "must be a JSON list of lists"),
         ("MODEL_FALLBACK_GROUPS", "[" * 100_000, "must be a JSON list of lists"),
         ("MODEL_FALLBACK_GROUPS", '[["openai/", "openai/a"]]', "must be written provider/model"),
-        ("WHITELIST_MODELS_OPENAI", "\udcff,a,\udcfe", "holds half a character"),
+        ("WHITELIST_MODELS_OPENAI", "a,\udcff", "holds a character that cannot"),
+        ("OPENAI_API_BASE", "http://\x00", "holds a character that cannot"),
         ("QUOTA_GROUPS_OPENAI_", "a", "must end in the name of a group"),
     ],
 )

@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.delivery import Rescue, Sink
@@ -349,6 +349,7 @@ async def play(steps: list[Any], *, queue_bytes_max: int) -> tuple[Spine, ListSi
     return spine, sink, rescue
 
 
+@settings(deadline=None)
 @given(steps=st.lists(STEPS, max_size=25))
 async def test_nothing_is_lost_and_order_is_kept_while_sink_and_disk_fail_and_recover(
     steps: list[Any],
@@ -360,6 +361,7 @@ async def test_nothing_is_lost_and_order_is_kept_while_sink_and_disk_fail_and_re
     assert spine.stats()["list"].dropped == 0
 
 
+@settings(deadline=None)
 @given(steps=st.lists(STEPS, max_size=25))
 async def test_whatever_is_lost_is_counted_and_told(steps: list[Any]) -> None:
     spine, sink, _ = await play(steps, queue_bytes_max=6 * EVENT_BYTES_MAX)

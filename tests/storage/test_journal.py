@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from gateway.events import ConfigRejected, Event, ProcessStopped, Stamped
 from storage.journal import Journal, JournalFull, journal_path
@@ -51,6 +51,7 @@ async def test_every_kind_of_event_comes_back_as_it_was(path: Path) -> None:
     assert await everything(journal) == kept
 
 
+@settings(deadline=None)
 @given(event=any_event())
 async def test_any_event_comes_back_as_it_was(
     tmp_path_factory: pytest.TempPathFactory, event: Event

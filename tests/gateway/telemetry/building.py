@@ -32,7 +32,7 @@ from gateway.events import (
     Usage,
 )
 from gateway.telemetry.catalogue import RETURN_REASONS, SESSION_MOVE_KINDS
-from gateway.telemetry.labels import ENDINGS, MOVING
+from gateway.telemetry.labels import ENDINGS, MOVING, ROTATING
 from gateway.units import Secret
 from tests.storage.samples import example
 
@@ -113,7 +113,8 @@ def _attempt(rng: Random, number: int) -> Event:
     outcome, failure = rng.choice(ENDINGS)
     return example(
         AttemptFinished,
-        request_id=f"r{number // 4}",
+        # Only after these failures another key of the same target may be next.
+        request_id=f"r{number // 4}" if failure in ROTATING else f"r{number} alone",
         route=route,
         provider=provider_name,
         model=model,
