@@ -1,8 +1,9 @@
-"""One place that can rest: its cooldown, its ladder, and the events of both.
+"""One place that can rest: its cooldown, its ladder, its trial, and the events of all three.
 
 A `Spot` belongs to one provider, target, credential, credential × model or hold. Rules kept here:
 the later of two ends wins, a place that rests already does not climb its ladder, and the ladder
-falls one step per `ladder_decay_seconds` of peace: one success does not reset it.
+falls one step per `ladder_decay_seconds` of peace: one success does not reset it. The end of a rest
+is not health: until a good answer the place is *on trial*, and takes one probe at a time.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ from gateway.events import (
 )
 from gateway.routing.policy import JITTER, Ladder
 from gateway.units import Instant, Moment
+
+
+TRIED_AFTER = frozenset({CooldownSource.STATED, CooldownSource.LADDER})
+"""Rests that a failure caused: after them the place is on trial."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +66,32 @@ class Cooldown:
         return self.until - self.started.instant
 
 
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """One attempt's right to probe. It ends by itself, should nobody give it back."""
+
+    attempt: str
+    until: Instant
+
+
 class Spot:
     """A place's rest and the memory of its rests.
 
     `decay_seconds` of peace take one step off its ladder.
     """
 
-    __slots__ = ("_decay_seconds", "_ended", "_last_seconds", "_level", "cooldown", "place")
+    __slots__ = (
+        "_decay_seconds",
+        "_ended",
+        "_last_seconds",
+        "_level",
+        "_looked",
+        "_looks",
+        "cooldown",
+        "lease",
+        "place",
+        "unproven",
+    )
 
     def __init__(self, place: Place, *, decay_seconds: float) -> None:
         self.place = place
@@ -76,6 +100,12 @@ class Spot:
         self._level = 0
         self._ended: Instant | None = None
         self._last_seconds = 0.0
+        self._looked: Instant | None = None
+        """When the running rest was last probed."""
+        self._looks = 0
+        self.unproven = False
+        """It has rested for a failure, and no good answer has come since."""
+        self.lease: Lease | None = None
 
     def rests(self, now: Instant) -> bool:
         return self.cooldown is not None and self.cooldown.until > now
@@ -83,6 +113,57 @@ class Spot:
     def running(self, now: Instant) -> Cooldown | None:
         """The rest that is not over yet."""
         return self.cooldown if self.rests(now) else None
+
+    def on_trial(self, now: Instant) -> bool:
+        """Half-open: its rest is over and nothing is proved yet."""
+        return self.unproven and not self.rests(now)
+
+    def probed(self, now: Instant) -> bool:
+        """A probe is under way."""
+        return self.lease is not None and self.lease.until > now
+
+    def recheck_due(self, every: float, now: Instant) -> bool:
+        """A *stated* rest longer than `every` is looked at that often: a hint may be wrong."""
+        rest = self.running(now)
+        if rest is None or rest.source is not CooldownSource.STATED or rest.seconds <= every:
+            return False
+        return self._since_look(rest, now) >= every
+
+    def guess_due(self, gap: float, gap_max: float, now: Instant) -> bool:
+        """A *guessed* rest may be cut short by one probe, after a gap that doubles."""
+        rest = self.running(now)
+        if rest is None or rest.source is not CooldownSource.LADDER:
+            return False
+        return self._since_look(rest, now) >= min(gap_max, gap * 2.0 ** min(self._looks, 16))
+
+    def guess_ready_in(self, gap: float, gap_max: float, now: Instant) -> float:
+        """Seconds until `guess_due`, for a guessed rest that runs."""
+        rest = self.running(now)
+        assert rest is not None
+        wanted = min(gap_max, gap * 2.0 ** min(self._looks, 16))
+        return max(0.0, min(wanted - self._since_look(rest, now), rest.until - now))
+
+    def _since_look(self, rest: Cooldown, now: Instant) -> float:
+        return now - (self._looked if self._looked is not None else rest.started.instant)
+
+    def probe(self, lease: Lease, now: Instant) -> None:
+        """A probe begins; `give_back` or the lease's end ends it."""
+        self.lease = lease
+        if self.rests(now):
+            self._looked = now
+            self._looks += 1
+
+    def give_back(self, attempt: str) -> None:
+        if self.lease is not None and self.lease.attempt == attempt:
+            self.lease = None
+
+    def prove(self, attempt: str, now: Moment) -> list[Event]:
+        """A probe's good answer: the trial is over, and so is a rest that still ran."""
+        if self.lease is None or self.lease.attempt != attempt:
+            return []
+        self.lease = None
+        self.unproven = False
+        return self.end(CooldownEnd.PROBE, now=now)
 
     def level(self, now: Instant) -> int:
         """n of the ladder after the peace since the last rest."""
@@ -118,6 +199,8 @@ class Spot:
         relapse = self._ended is not None and now.instant - self._ended < self._last_seconds
         # The peace before this rest is counted now: the next one is counted from this rest's end.
         self._level = level or self.level(now.instant)
+        self._looked, self._looks = None, 0
+        self.unproven = self.unproven or source in TRIED_AFTER
         self.cooldown = Cooldown(
             id=f"cd_{rng.getrandbits(64):016x}",
             reason=trigger.reason,
@@ -161,6 +244,7 @@ class Spot:
         cooldown.until = until
         cooldown.source = source
         cooldown.reason = trigger.reason
+        self.unproven = self.unproven or source in TRIED_AFTER
         place = self.place
         return [
             CooldownExtended(
@@ -189,12 +273,13 @@ class Spot:
         return self._end(CooldownEnd.EXPIRED, at=cooldown.until, now=now)
 
     def end(self, how: CooldownEnd, *, now: Moment, actor: str = "", note: str = "") -> list[Event]:
-        """End the rest now, whatever its time. An operator's end also forgets the ladder."""
+        """End the rest now, whatever its time. An operator's end also forgets ladder and trial."""
         events = self.expire(now)
         if self.cooldown is not None:
             events += self._end(how, at=now.instant, now=now, actor=actor, note=note)
-        if how is CooldownEnd.OPERATOR:
+        if how in (CooldownEnd.OPERATOR, CooldownEnd.SUPERSEDED):
             self._level = 0
+            self.unproven = False
         return events
 
     def _end(

@@ -1,10 +1,86 @@
-"""What keeps a target or a credential from being tried, and for how long. Questions only."""
+"""Whether a target or a credential may be tried, as what, and else for how long not. Questions only."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from enum import Enum
+
+from gateway.config import Stability
 from gateway.routing.cooldown import Cooldown, Spot
-from gateway.routing.state import CredentialState, HopState, TargetState
+from gateway.routing.state import Candidate, CredentialState, HopState, TargetState
 from gateway.units import Instant
+
+PROBE_SECONDS = 1.0
+"""What is told of a place that is just being probed: most probes are decided within a second."""
+
+
+class Admission(Enum):
+    READY = "ready"
+    TRIAL = "trial"
+    """As the one probe."""
+    PROBING = "probing"
+    """Another request is the probe."""
+    RESTING = "resting"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was found at one or several spots; the most limiting of them decides."""
+
+    admission: Admission
+    rest: Cooldown | None = None
+    """That ends last, where something rests."""
+
+
+READY = Look(Admission.READY)
+TRIAL = Look(Admission.TRIAL)
+PROBING = Look(Admission.PROBING)
+
+
+def look(spots: tuple[Spot | None, ...], now: Instant, *, recheck_seconds: float | None) -> Look:
+    """`recheck_seconds`: for a request that may look at long stated rests; else None."""
+    trial = probing = False
+    last: Cooldown | None = None
+    for spot in spots:
+        if spot is None or not (spot.unproven or spot.cooldown):
+            continue
+        rest = spot.running(now)
+        if rest is not None:
+            if recheck_seconds is not None and spot.recheck_due(recheck_seconds, now):
+                trial = True
+            elif last is None or rest.until > last.until:
+                last = rest
+        elif spot.unproven:
+            trial = True
+        probing = probing or spot.probed(now)
+    if last is not None:
+        return Look(Admission.RESTING, last)
+    if probing and trial:
+        return PROBING
+    return TRIAL if trial else READY
+
+
+def target_look(target: TargetState, now: Instant, *, recheck: bool = False) -> Look:
+    """Of the target as a whole: itself and its provider."""
+    spots = (target.provider.spot, target.spot)
+    return look(spots, now, recheck_seconds=_recheck(target, recheck=recheck))
+
+
+def credential_look(
+    target: TargetState, credential: CredentialState, now: Instant, *, recheck: bool = False
+) -> Look:
+    """Of one credential for this target's model."""
+    limit = credential.models.get(target.provider.limit_name(target.model))
+    spots = (credential.spot, limit)
+    return look(spots, now, recheck_seconds=_recheck(target, recheck=recheck))
+
+
+def candidate_spots(candidate: Candidate) -> tuple[Spot, ...]:
+    """Every place whose rest or trial concerns this candidate."""
+    target, credential = candidate.target, candidate.credential
+    limit = credential.models.get(target.provider.limit_name(target.model))
+    spots = (target.provider.spot, target.spot, credential.spot)
+    return spots if limit is None else (*spots, limit)
 
 
 def open_rest(target: TargetState, now: Instant) -> Cooldown | None:
@@ -28,8 +104,13 @@ def ready_in(hop: HopState, now: Instant) -> float:
 
 def credential_ready_in(target: TargetState, credential: CredentialState, now: Instant) -> float:
     """Seconds until this credential may be tried on this target; 0 if it may now."""
-    rests = (open_rest(target, now), credential_rest(target, credential, now))
-    return max((rest.until - now for rest in rests if rest is not None), default=0.0)
+    found = 0.0
+    for each in (target_look(target, now), credential_look(target, credential, now)):
+        if each.rest is not None:
+            found = max(found, each.rest.until - now)
+        elif each.admission is Admission.PROBING:
+            found = max(found, PROBE_SECONDS)
+    return found
 
 
 def kept_away_by(hop: HopState, now: Instant) -> Cooldown | None:
@@ -43,6 +124,28 @@ def kept_away_by(hop: HopState, now: Instant) -> Cooldown | None:
     soonest = min(resting, key=_until) if resting and len(resting) == len(keys) else None
     both = [rest for rest in (open_rest(target, now), soonest) if rest is not None]
     return max(both, key=_until, default=None)
+
+
+def stands_back(hop: HopState, now: Instant) -> bool:
+    """Held, or suppressed by damping: it stands behind the others of its route."""
+    return hop.hold.rests(now) or hop.penalty.suppresses(hop.stability)
+
+
+def full(in_flight: int, limit: int | None) -> bool:
+    return limit is not None and in_flight >= limit
+
+
+def has_room(target: TargetState) -> bool:
+    """Whether some credential and the provider could take one more attempt."""
+    provider = target.provider
+    if full(provider.in_flight, provider.config.max_in_flight):
+        return False
+    return any(not full(key.in_flight, key.config.max_in_flight) for key in provider.credentials)
+
+
+def _recheck(target: TargetState, *, recheck: bool) -> float | None:
+    stability: Stability = target.provider.stability
+    return stability.recheck_seconds if recheck else None
 
 
 def _last(spots: tuple[Spot | None, ...], now: Instant) -> Cooldown | None:
