@@ -36,14 +36,14 @@ KNOWN_BASE_URLS: Final[Mapping[str, str]] = {
 }
 """By provider name; all but anthropic speak the OpenAI dialect there."""
 
-EACH: Final = "*"
-"""In a path: every entry of the list."""
+EACH: Final = -1
+"""In a path: every entry of the list. No text, for any text may be a name."""
 UNLIMITED: Final = frozenset({"0", "-1"})
 NO_FAMILY: Final = re.compile(r"PROXY|EVENKEEL(_.*)?")
 """Beginnings of `…_API_KEY` that name no provider."""
 KEY_NAME: Final = re.compile(r"([A-Z0-9][A-Z0-9_]*?)_API_KEY(?:_([0-9]{1,4}))?")
 
-OF_A_PROVIDER: Final[Mapping[str, tuple[str, ...]]] = {
+OF_A_PROVIDER: Final[Mapping[str, tuple[str | int, ...]]] = {
     "FALLBACK_COOLDOWN_MULTIPLIER": ("stability", "cooldown_multiplier"),
     "FALLBACK_COOLDOWN_MIN_SECONDS": ("stability", "cooldown_min_seconds"),
     "WHITELIST_MODELS": ("models", "allow"),

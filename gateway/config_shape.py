@@ -87,6 +87,9 @@ STAND_INS: Final[Mapping[str, object]] = {
 LIKENESS_MIN: Final = 0.7
 """Below this a suggestion is rather a riddle than a help; found by trying misspellings."""
 
+SUGGESTIONS_MAX: Final = 50
+"""A file with more mistakes is not one of ours, and looking for likeness takes its time."""
+
 
 def preset_values(name: str) -> Mapping[str, Any]:
     """Every parameter that any preset sets, with its value in this one."""
@@ -210,7 +213,9 @@ class _Shaper:
         return ""
 
     def _unknown(self, key: str, kind: type[Any], path: str) -> None:
-        guess = nearest(key, _keys(kind)) or nearest(key, _inner_keys(kind))
+        guess = None
+        if len(self.problems) < SUGGESTIONS_MAX:
+            guess = nearest(key, _keys(kind)) or nearest(key, _inner_keys(kind))
         self._report(path, "unknown key" + (f"; did you mean {guess!r}?" if guess else ""))
 
     def _report(self, path: str, text: str) -> None:
@@ -253,11 +258,11 @@ def _overrides(owner: Raw, path: str, problems: list[Problem]) -> Raw:
 
 
 @cache
-def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+def _adapters() -> Mapping[type, TypeAdapter[Any]]:
     # pydantic takes 0.2 s to import: commands that read no configuration go without it.
     from pydantic import TypeAdapter
 
-    return TypeAdapter(kind)
+    return {kind: TypeAdapter(kind) for kind in (Config, Stability)}
 
 
 def _validated(kind: type[Any], raw: Raw, problems: list[Problem]) -> Any:  # noqa: ANN401 - a `kind`
@@ -265,14 +270,14 @@ def _validated(kind: type[Any], raw: Raw, problems: list[Problem]) -> Any:  # no
     from pydantic import ValidationError
 
     try:
-        return _adapter(kind).validate_python(raw)
+        return _adapters()[kind].validate_python(raw)
     except ValidationError as error:
         # The input is left out: it may be a secret in the wrong place.
         errors = error.errors(include_url=False, include_input=False)
     problems += [Problem(_dotted(each["loc"]), _sentence(each)) for each in errors]
     for each in reversed(errors):  # From behind: what is taken out of a list moves what follows.
         _replace(raw, each["loc"])
-    return _adapter(kind).validate_python(raw)
+    return _adapters()[kind].validate_python(raw)
 
 
 def _dotted(loc: tuple[int | str, ...]) -> str:

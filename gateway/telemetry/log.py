@@ -81,12 +81,16 @@ _USAGE: Final = tuple(field.name for field in fields(Usage))
 
 
 class LogSink:
-    """A `Sink`. Writes in a thread: standard output may be a pipe that nobody empties."""
+    """A `Sink`. Writes in a thread: standard output may be a pipe that nobody empties.
+
+    Given the same events again it does not write them twice.
+    """
 
     name = "log"
 
     def __init__(self) -> None:
         self._log = structlog.stdlib.get_logger("gateway")
+        self._seen = 0
 
     async def take(self, batch: Sequence[Stamped]) -> None:
         await asyncio.to_thread(self._write, batch)
@@ -96,6 +100,9 @@ class LogSink:
 
     def _write(self, batch: Sequence[Stamped]) -> None:
         for stamped in batch:
+            if stamped.seq <= self._seen:
+                continue
+            self._seen = stamped.seq
             event = stamped.event
             found = MESSAGES.get(type(event))
             if found is None:

@@ -271,6 +271,11 @@ def test_the_limit_for_each_key_holds_for_all_credentials(text: str, limit: int 
         assert {each.max_in_flight for each in found} == {limit}
 
 
+def test_a_provider_with_an_odd_name_is_refused_and_breaks_nothing() -> None:
+    [line] = problems("providers: {'*': {dialect: simulated}}")
+    assert line.startswith("providers.*: a provider's name is made of")
+
+
 def test_compatible_providers_are_pairs_in_order() -> None:
     config = beside(
         FILE,

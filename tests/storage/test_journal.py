@@ -2,14 +2,19 @@ from __future__ import annotations
 
 import json
 import resource
+import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given, settings
 
+from gateway.clock import SystemClock
 from gateway.events import ConfigRejected, Event, ProcessStopped, Stamped
+from gateway.spine import Spine
+from storage.database import Database
 from storage.journal import Journal, JournalFull, journal_path
 from storage.queries import Queries
 from storage.writer import Writer
@@ -187,3 +192,56 @@ def test_the_name_is_not_one_that_sqlite_would_take_for_its_own(tmp_path: Path) 
     name = journal_path(tmp_path / "evenkeel.db").name
     assert name.startswith("evenkeel.db.")
     assert not name.endswith(("-journal", "-wal", "-shm"))
+
+
+async def test_events_outlive_a_locked_database_in_the_journal_and_are_stored_in_order(
+    path: Path, database: Database, writer: Writer, queries: Queries
+) -> None:
+    """The whole way: spine, writer and journal, with another process holding the lock."""
+    spine = Spine(clock=SystemClock(), rng=Random(1), boot_id="boot", config_version="one")
+    spine.attach(
+        writer,
+        batch_seconds=0.01,
+        batch_events_max=10,
+        queue_bytes_max=1_000_000,
+        rescue=Journal(path),
+    )
+    lock = sqlite3.connect(database.path, isolation_level=None, check_same_thread=False)
+    with closing(lock):
+        lock.execute("BEGIN IMMEDIATE")
+        async with spine:
+            spine.emit_all([stamped.event for stamped in stops(25)])
+            assert not await spine.settled("storage", 0.3)
+            assert spine.stats()["storage"].journal_bytes > 0
+            lock.execute("ROLLBACK")
+            spine.emit(example(ProcessStopped, reason="last"))
+            assert await spine.settled("storage", 10.0)
+            assert spine.stats()["storage"].journal_bytes == 0
+            rows = await queries.events_after(0, 100)
+    assert [row["seq"] for row in rows] == list(range(1, 27))
+    assert content(path) is None
+
+
+async def test_events_of_a_process_that_could_not_store_them_are_stored_by_the_next(
+    path: Path, database: Database, writer: Writer, queries: Queries
+) -> None:
+    journal = Journal(path)
+    await journal.append(stops(3))
+    spine = Spine(clock=SystemClock(), rng=Random(1), boot_id="next", config_version="one")
+    spine.attach(
+        writer,
+        batch_seconds=0.01,
+        batch_events_max=2,
+        queue_bytes_max=1_000_000,
+        rescue=Journal(path),
+    )
+    async with spine:
+        spine.emit(example(ProcessStopped))
+        assert await spine.settled("storage", 10.0)
+        rows = await queries.events_after(0, 100)
+    assert [(row["boot_id"], row["seq"]) for row in rows] == [
+        ("boot", 1),
+        ("boot", 2),
+        ("boot", 3),
+        ("next", 1),
+    ]

@@ -88,6 +88,17 @@ def test_the_repetition_is_one() -> None:
     assert told.gave_up is not None
 
 
+def test_the_repetition_is_one_also_where_the_provider_has_attempts_left() -> None:
+    settings = config(
+        provider("p"),
+        routes=[route("coder", "p/m")],
+        max_attempts_per_provider=4,
+        breaker_failures=9,
+    )
+    told = Play(settings).ask({"p": bad("overloaded")})
+    assert told.tried == ["p/m main", "p/m main"]
+
+
 def test_another_candidate_comes_before_a_repetition() -> None:
     told = play(others="q").ask({"p": [bad("overloaded")]})
     assert told.tried == ["p/m main", "q/m main"]

@@ -129,6 +129,8 @@ def test_a_straggler_of_a_resting_target_is_no_news_unless_it_states_a_later_tim
     assert fail(it, "server_error", now=3.0) == []
     assert kinds(fail(it, "overloaded", now=4.0, stated=300.0)) == ["cooldown_extended"]
     assert fail(it, "overloaded", now=5.0, stated=10.0) == []
+    counted = it.hop(0).target.breaker.window(stability=it.config.stability, now=at(5.0).instant)
+    assert counted == (0, 0)
 
 
 def test_a_straggler_of_a_resting_key_does_not_climb_its_ladder() -> None:

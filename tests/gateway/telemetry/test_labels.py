@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -104,3 +105,38 @@ def test_one_key_cannot_rotate() -> None:
     one = replace(provider("a"), credentials=(Credential(name="k", key=Secret("s")),))
     found = Labels(Config(providers={"a": one})).series()
     assert not [values for metric, values in found if metric is catalogue.ROTATIONS]
+
+
+FORMULA = (
+    "97 + 45 × routes + 6 × places + 66 × pairs + 57 × models + 63 × providers + 36 × direct pairs"
+)
+
+
+@pytest.mark.parametrize("routes", range(4))
+@pytest.mark.parametrize("compatible", [{}, {"a": ("b",)}, {"a": ("b", "c")}])
+def test_the_number_of_series_is_the_documented_one(
+    routes: int, compatible: dict[str, tuple[str, ...]]
+) -> None:
+    whole = usual()
+    config = replace(whole, routes=whole.routes[:routes], fallback=Fallback(compatible=compatible))
+    labels = Labels(config)
+    sizes = [len(route.targets) for route in config.routes]
+    counted = {
+        "routes": len(sizes),
+        "places": sum(sizes),
+        "pairs": sum(size * (size - 1) // 2 for size in sizes),
+        "models": len(labels.models) + len(config.providers),
+        "providers": len(config.providers),
+        "direct pairs": len(pairs(config, "direct")),
+    }
+    terms = [term.split(" × ") for term in FORMULA.split(" + ")]
+    assert labels.count() == sum(
+        int(term[0]) * (counted[term[1]] if len(term) > 1 else 1) for term in terms
+    )
+
+
+def test_the_documentation_says_how_many_series_there_are() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    assert FORMULA in page
+    usual_count = Labels(replace(usual(), fallback=Fallback())).count()
+    assert f"make {usual_count};" in page

@@ -96,6 +96,16 @@ async def test_every_kind_of_event_can_be_told_in_both_formats(
         assert len(capsys.readouterr().out.splitlines()) == len(MESSAGES)
 
 
+async def test_events_that_come_again_are_not_told_twice(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configure(LogFormat.JSON, "info")
+    sink, batch = LogSink(), stamp([example(Switched)])
+    await sink.take(batch)
+    await sink.take([*batch, *stamp([example(CooldownStarted)], first=2)])
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
 @pytest.mark.parametrize("log_format", LogFormat)
 async def test_text_of_others_neither_breaks_a_line_nor_moves_the_cursor(
     capsys: pytest.CaptureFixture[str], log_format: LogFormat
