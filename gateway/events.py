@@ -350,6 +350,9 @@ class SessionMoved:
     session: str
     from_target: str
     to_target: str
+    from_credential: str
+    to_credential: str
+    """The target may be the same: then only the key has changed."""
     move: str
     """`detour`, `rebind` (home changed) or `rehome` (back home)."""
     reason: str

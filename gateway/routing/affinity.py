@@ -9,18 +9,21 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from gateway.config import Stability
-from gateway.routing.state import Candidate, CredentialState, HopState
 from gateway.units import Instant
+
+if TYPE_CHECKING:  # `state` holds the sessions of each route.
+    from gateway.routing.state import Candidate, CredentialState, HopState
 
 SESSIONS_MAX = 10_000
 """Of one route. The one idle longest goes first; it only loses its warm cache."""
 COMPACTED = 0.5
 """A request this much smaller than the one before it has had its history compacted: the cache of
 the old prefix is worth nothing, and moving is free."""
-SHARE_OF_GOOD = 0.98
-OUTCOMES_MIN = 20
+PREFILL_TOKENS_PER_SECOND = 5000.0
+"""How fast a provider reads an uncached prompt, roughly: what a move costs in time."""
 
 
 @dataclass(slots=True)
@@ -127,6 +130,3 @@ def patience(binding: Binding | None, stability: Stability, left: float) -> floa
     if binding is not None:
         seconds += binding.cached_tokens / PREFILL_TOKENS_PER_SECOND
     return max(0.0, min(stability.wait_max_seconds, seconds, left / 2))
-
-
-PREFILL_TOKENS_PER_SECOND = 5000.0

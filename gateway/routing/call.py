@@ -14,13 +14,15 @@ from types import MappingProxyType
 from gateway.events import AttemptOutcome, Event, Failure, RequestFinished, RequestOutcome
 from gateway.routing.answer import refuse
 from gateway.routing.choosing import Skip, Wanted
-from gateway.routing.clocks import attempt_timeouts, deadline_seconds
+from gateway.routing.clocks import LEASE_SLACK_SECONDS, attempt_timeouts, deadline_seconds
 from gateway.routing.cooldown import Trigger
 from gateway.routing.parts import parts
+from gateway.routing.patience import Patience
 from gateway.routing.policy import POLICY, RETRY_PAUSE_SECONDS, Again, Blame
 from gateway.routing.pool import Pool
 from gateway.routing.record import Attempt, Record
 from gateway.routing.resting import Blamed, blamed_scope
+from gateway.routing.seating import Seating
 from gateway.routing.state import Candidate, RouteState
 from gateway.routing.steps import Bad, Facts, GiveUp, Seen, Send, Step, Wait
 from gateway.units import Instant, Moment
@@ -65,14 +67,23 @@ class Call:
         self._rng = rng
         self._stability = route.chain.stability
         self._record = Record(facts, route.chain.label)
-        self._wanted = Wanted(dialect=facts.dialect, body_tokens=facts.body_tokens)
+        self._seating = Seating(route, facts, now.instant)
+        self._wanted = Wanted(
+            dialect=facts.dialect,
+            body_tokens=facts.body_tokens,
+            request=facts.request_id,
+            seat=self._seating.seat,
+        )
+        pool.arrive(route, cold=self._seating.seat is None, now=now)
         self._skips: list[Skip] = []
         """Of the last choice, for the answer of one that found nobody."""
         self._counted = 0
         self._by_provider: dict[str, int] = {}
         self._repeated = False
-        self._deadline = Instant(
-            now.instant + deadline_seconds(self._stability, stream=facts.stream)
+        seconds = deadline_seconds(self._stability, stream=facts.stream, reasoning=facts.reasoning)
+        self._deadline = Instant(now.instant + seconds)
+        self._patience = Patience(
+            pool, route, self._wanted, self._seating.binding, deadline=self._deadline
         )
 
     # -- steps ---------------------------------------------------------------------------------
@@ -85,15 +96,29 @@ class Call:
             return self._give_up(now, own_fault=True), []
         if now.instant >= self._deadline or (bad and bad.failure is Failure.DEADLINE):
             return self._give_up(now, deadline_passed=True), []
-        candidate, self._skips = self._pool.choose(self.route, self._wanted, now)
+        choice = self._pool.choose(self.route, self._wanted, now)
+        self._skips = choice.skips
+        seconds = self._patience.seconds(choice, now)
+        if seconds is not None:
+            self._move("wait")
+            return Wait(seconds), []
+        waited = self._patience.stop(now)
+        if self.attempt is None:
+            self._record.waited_first += waited
         events: list[Event] = [*self._record.skip(self._skips, now)]
+        candidate, probe = choice.candidate, choice.probe
+        if candidate is None and self.attempt is None:
+            candidate = self._pool.least_bad(self.route, self._wanted, now)
+            probe = candidate is not None
         if candidate is not None:
             events += self._leave(candidate, now)
-            return self._send(candidate, now), events
+            return self._send(candidate, probe=probe, now=now), events
         if self._again(now):
             self._move("wait")
             return Wait(self._rng.uniform(*RETRY_PAUSE_SECONDS)), events
         return self._give_up(now), events
+
+    # -- deciding ------------------------------------------------------------------------------
 
     def _final(self, bad: Bad) -> bool:
         """The request itself is at fault: no other candidate would take it either."""
@@ -110,29 +135,45 @@ class Call:
         if again is Again.NO or (again is Again.IF_UNPROCESSED and last.bad.processed):
             return False
         self._wanted.tried.discard(last.candidate.key)
-        candidate, _ = self._pool.choose(self.route, self._wanted, now)
-        self._repeated = candidate is not None
+        choice = self._pool.choose(self.route, self._wanted, now)
+        self._repeated = choice.candidate is not None and self._pool.budget.retry(
+            self._stability, now.instant
+        )
         if not self._repeated:
             self._wanted.tried.add(last.candidate.key)
         return self._repeated
 
-    def _send(self, candidate: Candidate, now: Moment) -> Send:
+    def _send(self, candidate: Candidate, *, probe: bool, now: Moment) -> Send:
         self._move("send")
-        self._pool.take(candidate)
         self._wanted.tried.add(candidate.key)
+        self._wanted.probed = self._wanted.probed or probe
         provider = candidate.target.provider.config
         timeouts, by_deadline = attempt_timeouts(
-            provider.timeouts, stream=self.facts.stream, left=self._deadline - now.instant
+            provider.timeouts,
+            stream=self.facts.stream,
+            left=self._deadline - now.instant,
+            reasoning=self.facts.reasoning,
+            probe_seconds=self._stability.probe_first_content_seconds
+            if probe and len(self.route.hops) > 1
+            else None,
         )
         span_id = f"{self._rng.getrandbits(64) | 1:016x}"
-        self.attempt = self._record.begin(candidate, span_id=span_id, now=now)
+        self.attempt = self._record.begin(candidate, span_id=span_id, now=now, probe=probe)
+        lease = timeouts.first_content_seconds + LEASE_SLACK_SECONDS
+        self._pool.take(
+            self.route,
+            candidate,
+            attempt=self.attempt.id,
+            probe_seconds=lease if probe else None,
+            now=now,
+        )
         return Send(
             attempt_id=self.attempt.id,
             span_id=span_id,
             provider=provider,
             credential=candidate.credential.config,
             model=candidate.target.model,
-            probe=False,
+            probe=probe,
             timeouts=timeouts,
             by_deadline=by_deadline,
         )
@@ -160,7 +201,6 @@ class Call:
         attempt = self._current()
         candidate = attempt.candidate
         self._record.failed(attempt, bad)
-        self._pool.give_back(candidate)
         scope = blamed_scope(candidate, bad.failure, bad.scope)
         events: list[Event] = [
             self._record.attempt_event(
@@ -168,12 +208,14 @@ class Call:
             )
         ]
         events += self._pool.bad(
+            self.route,
             candidate,
-            Blamed(bad.failure, bad.scope, bad.stated_seconds),
+            Blamed(bad.failure, bad.scope, bad.stated_seconds, alone=self._alone(candidate)),
+            probe=attempt.probe,
             now=now,
-            request=self.facts.request_id,
-            attempt=attempt.id,
+            trigger=Trigger(bad.failure.value, self.facts.request_id, attempt.id),
         )
+        self._pool.give_back(candidate, attempt.id)
         self._spend(candidate, bad.failure)
         if committed:
             self._record.keep(seen)
@@ -185,31 +227,43 @@ class Call:
         self._move("committed")
         attempt = self._current()
         attempt.content_at = now.instant
-        return self._pool.served(
+        events = self._pool.served(
             self.route,
-            attempt.candidate.hop,
+            attempt.candidate,
+            probe=attempt.probe,
             now=now,
-            request=self.facts.request_id,
+            trigger=Trigger("", self.facts.request_id, attempt.id),
             trace=self.facts.trace_id,
         )
+        return events + self._seating.served(attempt.candidate, probe=attempt.probe, now=now)
 
     def finished(self, now: Moment, seen: Seen) -> list[Event]:
         """The whole answer is with the client."""
         self._move("finished")
         attempt = self._current()
-        self._pool.give_back(attempt.candidate)
-        self._pool.good(attempt.candidate, now)
+        self._pool.give_back(attempt.candidate, attempt.id)
         self._record.keep(seen)
-        return [self._record.attempt_event(attempt, AttemptOutcome.OK, now=now, seen=seen)]
+        self._seating.finished(seen.usage, now.instant)
+        events: list[Event] = [
+            self._record.attempt_event(attempt, AttemptOutcome.OK, now=now, seen=seen)
+        ]
+        return events + self._pool.good(
+            self.route,
+            attempt.candidate,
+            now=now,
+            request=self.facts.request_id,
+            trace=self.facts.trace_id,
+        )
 
     def abandoned(self, now: Moment, seen: Seen) -> list[Event]:
         """The client went away: nobody's fault, whatever the provider was doing."""
         sent = self.phase is not Phase.SELECTING
         self._move("abandoned")
+        self._patience.stop(now)
         if not sent:
             return []
         attempt = self._current()
-        self._pool.give_back(attempt.candidate)
+        self._pool.give_back(attempt.candidate, attempt.id)
         self._record.keep(seen)
         return [self._record.attempt_event(attempt, AttemptOutcome.CANCELLED, now=now, seen=seen)]
 
@@ -257,11 +311,18 @@ class Call:
         if self._counted >= self._stability.max_attempts:
             self._wanted.spent.update(hop.target.provider.name for hop in self.route.hops)
 
+    def _alone(self, candidate: Candidate) -> bool:
+        """Whether the route has no other provider to go to."""
+        own = candidate.target.provider
+        return all(hop.target.provider is own for hop in self.route.hops)
+
     def _leave(self, candidate: Candidate, now: Moment) -> list[Event]:
         """The next attempt is on another target: the targets that failed before it are left."""
         events: list[Event] = []
         for attempt in self._record.attempts:
             left = attempt.candidate.hop
+            if attempt.probe and left.index < self.route.active.index:
+                continue  # A probe was never at home there; its failure has its own price.
             if attempt.bad is not None and left is not candidate.hop:
                 events += self._leave_for_good(attempt, attempt.bad, now)
         return events

@@ -1,9 +1,8 @@
 """Which candidate a request tries next, and why the others before it are not tried. Changes nothing.
 
-Choosing and stickiness are one thing here: a target under its fallback cooldown (a hold) stands
-behind the unheld ones, so the route is served by the fallback while it lasts. Rests remove a
-candidate, holds only reorder: they can never remove the last one. Probing, damping and session
-homes join the order in `_ordered`.
+Choosing and stickiness are one thing here: the order of the targets (`order`) carries holds,
+damping, the pointer and the session's seat, and only what rests, is full or cannot serve at all is
+removed. So the soft rules can never remove the last candidate.
 """
 
 from __future__ import annotations
@@ -14,13 +13,24 @@ from random import Random
 from typing import TypeAlias
 
 from gateway.events import SkipReason
-from gateway.routing.readiness import credential_rest, open_rest
+from gateway.routing.affinity import Seat
+from gateway.routing.order import Rank, ordered
+from gateway.routing.probing import on_trial
+from gateway.routing.readiness import (
+    Admission,
+    Look,
+    credential_look,
+    full,
+    target_look,
+)
 from gateway.routing.rotation import rotate
 from gateway.routing.state import BILLING_RANK, Candidate, CredentialState, HopState, RouteState
 from gateway.units import Instant, Moment
 
 SKIPS_REPORTED_MAX = 8
 """Skipped credentials reported for one target and request; a pool of 200 would flood the rows."""
+ON_TRIAL = "on_trial"
+"""Cause of a candidate that is passed over because it is not proved, and others are."""
 
 Speaks: TypeAlias = Callable[[str, str], bool]
 """Whether a provider's dialect can serve a client's."""
@@ -33,11 +43,17 @@ class Wanted:
     dialect: str
     body_tokens: int = 0
     """A rough guess, for `context_tokens`."""
+    request: str = ""
+    """Its id: its place in a queue."""
+    seat: Seat | None = None
+    """Where its session lives; None for a request without a warm cache."""
     tried: set[tuple[str, str]] = field(default_factory=set)
     given_up: set[str] = field(default_factory=set)
     """Targets whose failure another credential cannot cure."""
     spent: set[str] = field(default_factory=set)
     """Providers with no attempt left in this request."""
+    probed: bool = False
+    """It has tested a credential already; one is enough for one request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,44 +68,163 @@ class Skip:
     until: Instant | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The candidate for the next attempt, and those passed over for it, in route order."""
+
+    candidate: Candidate | None
+    skips: list[Skip]
+    probe: bool = False
+    """The attempt tests something."""
+    full: HopState | None = None
+    """The first target in order has no room: worth a short wait."""
+
+
 def choose(
     route: RouteState, wanted: Wanted, now: Moment, *, speaks: Speaks, rng: Random
-) -> tuple[Candidate | None, list[Skip]]:
-    """The candidate for the next attempt, and those passed over for it, in route order."""
-    skips: list[Skip] = []
+) -> Choice:
+    """Proved candidates first; then those on trial, the best target first both times."""
+    ranked = ordered(route, seat=wanted.seat, now=now.instant, rng=rng)
+    picker = _Picker(route, wanted, now.instant, speaks, rng)
     chosen: Candidate | None = None
-    for hop in _ordered(route, now.instant):
-        blocked = _hop_blocked(route, hop, wanted, now.instant, speaks=speaks)
-        if blocked is not None:
-            skips.append(blocked)
-            continue
-        credential, passed = _pick(hop, wanted, now.instant, rng=rng)
-        skips += passed
-        if credential is not None:
-            chosen = Candidate(hop, credential)
+    rank = Rank.FREE
+    for trials in (False, True):
+        for rank, hop in ranked:
+            chosen = picker.pick(hop, trials=trials or rank <= Rank.POINTER)
+            if chosen is not None:
+                break
+        if chosen is not None:
             break
-    if chosen is not None and not chosen.hop.hold.rests(now.instant):
-        before = route.hops[: chosen.hop.index]
-        known = {skip.hop.index for skip in skips}
-        held = [hop for hop in before if hop.hold.rests(now.instant) and hop.index not in known]
-        skips += [_held(hop) for hop in held]
-    skips.sort(key=lambda skip: skip.hop.index)
-    return chosen, skips
+    skips = picker.reported(chosen, ranked)
+    first = ranked[0][1] if ranked else None
+    no_room = first is not None and first.index in picker.no_room
+    probe = chosen is not None and (rank is Rank.DUTY or on_trial(chosen, now.instant))
+    return Choice(chosen, skips, probe=probe, full=first if no_room else None)
 
 
-def _ordered(route: RouteState, now: Instant) -> list[HopState]:
-    """Unheld targets in the route's order, then held ones in the route's order."""
-    return sorted(route.hops, key=lambda hop: (hop.hold.rests(now), hop.index))
+class _Picker:
+    """One look over the targets, with what was found on the way."""
+
+    def __init__(
+        self, route: RouteState, wanted: Wanted, now: Instant, speaks: Speaks, rng: Random
+    ) -> None:
+        self._route = route
+        self._wanted = wanted
+        self._now = now
+        self._speaks = speaks
+        self._rng = rng
+        self._skips: dict[int, list[Skip]] = {}
+        self.no_room: set[int] = set()
+        """Indexes of targets that only want room."""
+
+    def pick(self, hop: HopState, *, trials: bool) -> Candidate | None:
+        blocked = unable(self._route, hop, self._wanted, self._now, speaks=self._speaks)
+        if blocked is None:
+            blocked = self._blocked(hop, trials=trials)
+        if blocked is not None:
+            self._skips[hop.index] = [blocked]
+            return None
+        credential, passed = self._credential(hop, trials=trials)
+        self._skips[hop.index] = passed
+        return None if credential is None else Candidate(hop, credential)
+
+    def reported(self, chosen: Candidate | None, ranked: list[tuple[Rank, HopState]]) -> list[Skip]:
+        """What was passed over, and why better targets than the chosen one were not looked at."""
+        found = dict(self._skips)
+        if chosen is not None:
+            for _, hop in ranked:
+                if hop.index < chosen.hop.index and hop.index not in found:
+                    found[hop.index] = [_behind(hop, self._now)]
+        return [skip for index in sorted(found) for skip in found[index]]
+
+    def _blocked(self, hop: HopState, *, trials: bool) -> Skip | None:
+        target, wanted, now = hop.target, self._wanted, self._now
+        look = target_look(target, now, recheck=wanted.seat is None)
+        if look.admission is Admission.RESTING:
+            return _resting(hop, "", look)
+        if target.name in wanted.given_up:
+            return Skip(hop, "", SkipReason.SAME_FAULT)
+        if target.provider.name in wanted.spent:
+            return Skip(hop, "", SkipReason.ATTEMPTS_SPENT)
+        if look.admission is Admission.PROBING:
+            return Skip(hop, "", SkipReason.PROBING)
+        if look.admission is Admission.TRIAL and target.probed(now):
+            return Skip(hop, "", SkipReason.PROBING)
+        if look.admission is Admission.TRIAL and not trials:
+            return Skip(hop, "", SkipReason.NOT_PREFERRED, ON_TRIAL)
+        provider = target.provider
+        queued = provider.queue and next(iter(provider.queue)) != wanted.request
+        if queued or full(provider.in_flight, provider.config.max_in_flight):
+            self.no_room.add(hop.index)
+            return Skip(hop, "", SkipReason.AT_CAPACITY)
+        return None
+
+    def _credential(
+        self, hop: HopState, *, trials: bool
+    ) -> tuple[CredentialState | None, list[Skip]]:
+        """A credential of the target, and those before it that may not be tried."""
+        target, wanted, now = hop.target, self._wanted, self._now
+        ready: list[CredentialState] = []
+        trial: list[CredentialState] = []
+        skips: list[tuple[int, Skip]] = []
+        for key in target.provider.credentials:
+            if (target.name, key.name) in wanted.tried:
+                continue
+            look = credential_look(target, key, now, recheck=wanted.seat is None)
+            if full(key.in_flight, key.config.max_in_flight):
+                self.no_room.add(hop.index)
+                skips.append((key.order, Skip(hop, key.name, SkipReason.AT_CAPACITY)))
+            elif look.admission is Admission.READY:
+                ready.append(key)
+            elif look.admission is Admission.TRIAL and not target.probed(now):
+                trial.append(key)
+            else:
+                skips.append((key.order, _resting(hop, key.name, look)))
+        if ready or skips == []:
+            self.no_room.discard(hop.index)
+        chosen = self._among(hop, ready, trial, trials=trials)
+        if chosen is None:
+            skips += [
+                (key.order, Skip(hop, key.name, SkipReason.NOT_PREFERRED, ON_TRIAL))
+                for key in trial
+            ]
+            return None, _soonest(skips)
+        return chosen, _soonest([each for each in skips if each[0] < chosen.order])
+
+    def _among(
+        self,
+        hop: HopState,
+        ready: list[CredentialState],
+        trial: list[CredentialState],
+        *,
+        trials: bool,
+    ) -> CredentialState | None:
+        """The session's own key, one that shares its cache, a key to be tested, or the next one."""
+        seat = self._wanted.seat
+        if seat is not None and seat.hop is hop:
+            if seat.credential in ready or seat.credential in trial:
+                return seat.credential
+            domain = seat.credential.config.cache_domain
+            near = [key for key in ready if domain and key.config.cache_domain == domain]
+            if near:
+                return rotate(hop.target, near, rng=self._rng)
+        if trial and seat is None and not self._wanted.probed:
+            return trial[0]
+        if ready:
+            return rotate(hop.target, ready, rng=self._rng)
+        return trial[0] if trial and trials else None
 
 
-def _hop_blocked(
+def unable(
     route: RouteState, hop: HopState, wanted: Wanted, now: Instant, *, speaks: Speaks
 ) -> Skip | None:
-    """Why no credential of this target may be tried; None if one might."""
+    """Why the target could not serve this request even at its best; None if it could."""
     target = hop.target
     provider = target.provider
     if not provider.credentials:
         return Skip(hop, "", SkipReason.DISABLED)
+    if target.drained(now):
+        return Skip(hop, "", SkipReason.DRAINED, "operator", target.drained_until)
     if not speaks(provider.config.dialect, wanted.dialect):
         return Skip(hop, "", SkipReason.DIALECT)
     limit = hop.config.context_tokens
@@ -99,61 +234,72 @@ def _hop_blocked(
     dearer = BILLING_RANK[provider.config.billing] > BILLING_RANK[first]
     if dearer and not route.chain.route.allow_metered_fallback:
         return Skip(hop, "", SkipReason.BILLING_CLASS)
-    rest = open_rest(target, now)
-    if rest is not None:
-        return Skip(hop, "", SkipReason.COOLING, rest.reason, rest.until)
-    if target.name in wanted.given_up:
-        return Skip(hop, "", SkipReason.SAME_FAULT)
-    if provider.name in wanted.spent:
-        return Skip(hop, "", SkipReason.ATTEMPTS_SPENT)
-    if full(provider.in_flight, provider.config.max_in_flight):
-        return Skip(hop, "", SkipReason.AT_CAPACITY)
     return None
 
 
-def _pick(
-    hop: HopState, wanted: Wanted, now: Instant, *, rng: Random
-) -> tuple[CredentialState | None, list[Skip]]:
-    """A credential of the target, and those before it that may not be tried."""
-    target = hop.target
-    ready: list[CredentialState] = []
-    skips: list[tuple[int, Skip]] = []
-    for credential in target.provider.credentials:
-        if (target.name, credential.name) in wanted.tried:
+def least_bad(
+    route: RouteState, wanted: Wanted, now: Moment, *, speaks: Speaks
+) -> Candidate | None:
+    """When everything rests: the candidate whose *guessed* rest may be cut short by a probe.
+
+    None as long as a stated rest is the soonest to end: that one is known.
+    """
+    found: list[tuple[float, Candidate]] = []
+    for hop in route.hops:
+        target = hop.target
+        if unable(route, hop, wanted, now.instant, speaks=speaks) is not None:
             continue
-        skip = _credential_blocked(hop, credential, now)
-        if skip is None:
-            ready.append(credential)
-        else:
-            skips.append((credential.order, skip))
-    if not ready:
-        return None, _soonest(skips)
-    chosen = rotate(target, ready, rng=rng)
-    return chosen, _soonest([each for each in skips if each[0] < chosen.order])
+        if target.probed(now.instant) or target.name in wanted.given_up:
+            continue
+        if target.provider.name in wanted.spent:
+            continue
+        for key in target.provider.credentials:
+            if (target.name, key.name) in wanted.tried:
+                continue
+            if full(key.in_flight, key.config.max_in_flight):
+                continue
+            until = _guess(hop, key, now.instant)
+            if until is not None:
+                found.append((until, Candidate(hop, key)))
+    return min(found, key=lambda each: each[0])[1] if found else None
+
+
+def _guess(hop: HopState, key: CredentialState, now: Instant) -> float | None:
+    """When this candidate's guessed rests end; None if one is stated, or too fresh to doubt."""
+    target, stability = hop.target, hop.stability
+    gap, gap_max = stability.probe_gap_seconds, stability.probe_gap_max_seconds
+    limit = key.models.get(target.provider.limit_name(target.model))
+    until = float(now)
+    for spot in (target.provider.spot, target.spot, key.spot, limit):
+        rest = spot.running(now) if spot is not None else None
+        if spot is None or rest is None:
+            continue
+        if spot.probed(now) or not spot.guess_due(gap, gap_max, now):
+            return None
+        until = max(until, rest.until)
+    return until
 
 
 def _soonest(skips: list[tuple[int, Skip]]) -> list[Skip]:
     """Those to report, in the provider's order: of too many, the ones that are ready first."""
     if len(skips) > SKIPS_REPORTED_MAX:
         by_end = sorted(skips, key=lambda each: each[1].until or 0.0)
-        skips = sorted(by_end[:SKIPS_REPORTED_MAX], key=lambda each: each[0])
-    return [skip for _, skip in skips]
+        skips = by_end[:SKIPS_REPORTED_MAX]
+    return [skip for _, skip in sorted(skips, key=lambda each: each[0])]
 
 
-def _credential_blocked(hop: HopState, credential: CredentialState, now: Instant) -> Skip | None:
-    rest = credential_rest(hop.target, credential, now)
-    if rest is not None:
-        return Skip(hop, credential.name, SkipReason.COOLING, rest.reason, rest.until)
-    if full(credential.in_flight, credential.config.max_in_flight):
-        return Skip(hop, credential.name, SkipReason.AT_CAPACITY)
-    return None
+def _resting(hop: HopState, credential: str, look: Look) -> Skip:
+    if look.rest is None:
+        return Skip(hop, credential, SkipReason.PROBING)
+    return Skip(hop, credential, SkipReason.COOLING, look.rest.reason, look.rest.until)
 
 
-def full(in_flight: int, limit: int | None) -> bool:
-    return limit is not None and in_flight >= limit
-
-
-def _held(hop: HopState) -> Skip:
-    cooldown = hop.hold.cooldown
-    assert cooldown is not None
-    return Skip(hop, "", SkipReason.HELD, cooldown.reason, cooldown.until)
+def _behind(hop: HopState, now: Instant) -> Skip:
+    """Why a better target was not even looked at."""
+    hold = hop.hold.running(now)
+    if hold is not None:
+        return Skip(hop, "", SkipReason.HELD, hold.reason, hold.until)
+    if hop.penalty.suppresses(hop.stability):
+        until = hop.penalty.latest_end(hop.stability, now)
+        return Skip(hop, "", SkipReason.SUPPRESSED, "flapping", until)
+    return Skip(hop, "", SkipReason.NOT_PREFERRED)

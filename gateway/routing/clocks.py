@@ -8,34 +8,59 @@ SINGLE_ANSWER_SECONDS = 600.0
 """A single answer's first content is its last byte, so the clocks to first content that keep their
 defaults are this long for it; a clock the operator set is obeyed for both kinds."""
 
+REASONING_CONTENT_SECONDS = 120.0
+REASONING_IDLE_SECONDS = 120.0
+REASONING_DEADLINE_SECONDS = 180.0
+"""For a request that thinks first, again where the operator set nothing else."""
+LEASE_SLACK_SECONDS = 5.0
+"""A probe is decided by its clock to first content, and a little later at most."""
+
 _DEFAULT_TIMEOUTS = Timeouts()
 _DEFAULT_DEADLINE_SECONDS = Stability().deadline_seconds
 
 
-def deadline_seconds(stability: Stability, *, stream: bool) -> float:
+def deadline_seconds(stability: Stability, *, stream: bool, reasoning: bool = False) -> float:
     """From the request's start to its first content, all attempts together."""
-    if stream:
-        return stability.deadline_seconds
-    return _single(stability.deadline_seconds, _DEFAULT_DEADLINE_SECONDS)
+    seconds = stability.deadline_seconds
+    if seconds != _DEFAULT_DEADLINE_SECONDS:
+        return seconds
+    if not stream:
+        return SINGLE_ANSWER_SECONDS
+    return REASONING_DEADLINE_SECONDS if reasoning else seconds
 
 
-def attempt_timeouts(own: Timeouts, *, stream: bool, left: float) -> tuple[Timeouts, bool]:
+def attempt_timeouts(
+    own: Timeouts,
+    *,
+    stream: bool,
+    left: float,
+    reasoning: bool = False,
+    probe_seconds: float | None = None,
+) -> tuple[Timeouts, bool]:
     """The attempt's four clocks: the provider's own, cut by the `left` seconds of the deadline.
 
     True beside them: the cut falls into the clock to first content, whose end blames nobody then.
+    `probe_seconds` is the tighter limit of a probe of a stream: there is somebody else to serve it.
     """
-    headers, content = own.headers_seconds, own.first_content_seconds
+    headers, content, idle = own.headers_seconds, own.first_content_seconds, own.idle_seconds
+    default = _DEFAULT_TIMEOUTS
     if not stream:
-        headers = _single(headers, _DEFAULT_TIMEOUTS.headers_seconds)
-        content = _single(content, _DEFAULT_TIMEOUTS.first_content_seconds)
+        headers = _longer(headers, default.headers_seconds, SINGLE_ANSWER_SECONDS)
+        content = _longer(content, default.first_content_seconds, SINGLE_ANSWER_SECONDS)
+    elif reasoning:
+        headers = _longer(headers, default.headers_seconds, REASONING_CONTENT_SECONDS)
+        content = _longer(content, default.first_content_seconds, REASONING_CONTENT_SECONDS)
+        idle = _longer(idle, default.idle_seconds, REASONING_IDLE_SECONDS)
+    elif probe_seconds is not None:
+        headers, content = min(headers, probe_seconds), min(content, probe_seconds)
     clocks = Timeouts(
         connect_seconds=min(own.connect_seconds, left),
         headers_seconds=min(headers, left),
         first_content_seconds=min(content, left),
-        idle_seconds=own.idle_seconds,
+        idle_seconds=idle,
     )
     return clocks, left < content
 
 
-def _single(seconds: float, default: float) -> float:
-    return SINGLE_ANSWER_SECONDS if seconds == default else seconds
+def _longer(seconds: float, default: float, instead: float) -> float:
+    return instead if seconds == default else seconds

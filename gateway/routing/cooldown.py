@@ -23,7 +23,6 @@ from gateway.events import (
 from gateway.routing.policy import JITTER, Ladder
 from gateway.units import Instant, Moment
 
-
 TRIED_AFTER = frozenset({CooldownSource.STATED, CooldownSource.LADDER})
 """Rests that a failure caused: after them the place is on trial."""
 

@@ -1,19 +1,30 @@
-"""Where a route's pointer stands, and the fallback cooldown (hold) of the targets it left.
+"""Where a route's pointer stands: forced moves down, returns on evidence, and what each one costs.
 
-A hold is part of choosing a target: it puts the target behind the others on this route, and never
-fails a request. Probing and damping join at the two moves in `served`.
+A hold (fallback cooldown) and a penalty put a target behind the others of its route; neither ever
+fails a request. Every move has exactly one `Switched`.
 """
 
 from __future__ import annotations
 
 from random import Random
 
-from gateway.events import CooldownSource, Event, Failure, Switched, SwitchKind
+from gateway.config import ReturnPolicy
+from gateway.events import (
+    CooldownSource,
+    Event,
+    Failure,
+    FlappingEnded,
+    FlappingStarted,
+    Switched,
+    SwitchKind,
+)
 from gateway.routing.cooldown import Trigger
 from gateway.routing.policy import JITTER, POLICY, Blame
-from gateway.routing.readiness import kept_away_by, open_rest, ready_in
-from gateway.routing.state import HopState, RouteState
+from gateway.routing.readiness import kept_away_by, open_rest, ready_in, stands_back
+from gateway.routing.state import HopState, Ramp, RouteState
 from gateway.units import Instant, Moment, RequestId
+
+RECOVERED = "recovered"
 
 
 def left(
@@ -34,44 +45,139 @@ def left(
 
 
 def served(
-    route: RouteState, hop: HopState, *, now: Moment, request: RequestId, trace: str, rng: Random
+    route: RouteState, hop: HopState, *, now: Moment, trigger: Trigger, trace: str, rng: Random
 ) -> list[Event]:
-    """`hop` answers with content: does the route's pointer move to it?
+    """`hop` answers with content. The pointer moves to it if its own target is gone.
 
-    Down, when the pointer's target is gone; up, when nothing holds the better target any more. A
-    request that only found the pointer's target short of keys moves nothing.
+    A request that only found the pointer's target short of keys moves nothing, nor does a probe.
     """
     active = route.active
-    gone = _gone(active, now.instant)
-    better = hop.index < active.index
-    if hop is active or not (gone or better) or _stands_behind(route, hop, now.instant):
+    if hop is active or route.pinned(now.instant) is not None:
         return []
-    events: list[Event] = []
-    if gone:
-        rest = active.hold.running(now.instant) or kept_away_by(active, now.instant)
-        trigger = Trigger(rest.reason if rest else "unavailable", request)
-        events += _hold(active, now=now, trigger=trigger, rng=rng)
-    hold = active.hold.running(now.instant)
-    events.append(
-        Switched(
-            ts=now.timestamp,
-            request_id=request,
-            trace_id=trace,
-            route=route.chain.label,
-            from_target=active.target.name,
-            to_target=hop.target.name,
-            switch=SwitchKind.FORCED if gone else SwitchKind.RETURN,
-            reason=hold.reason if gone and hold else "hold_ended",
-            dwell_seconds=now.instant - route.active_since,
-            hold_seconds=hold.until - now.instant if hold else 0.0,
-            penalty=0.0,
-            reversal=route.last_move == (hop.target.name, active.target.name),
-        )
+    if not _gone(active, now.instant) or _stands_behind(route, hop, now.instant):
+        return []
+    rest = active.hold.running(now.instant) or kept_away_by(active, now.instant)
+    reason = rest.reason if rest else "unavailable"
+    cause = Trigger(reason, trigger.request_id, trigger.attempt_id)
+    events = _hold(active, now=now, trigger=cause, rng=rng)
+    events += penalize(route, active, active.stability.penalty_departure, now=now)
+    active.evidence.reset()
+    active.evidence.gap = 0.0
+    hop.evidence.reset()
+    return events + move(
+        route, hop, SwitchKind.FORCED, reason, now=now, request=trigger.request_id, trace=trace
     )
-    route.last_move = (active.target.name, hop.target.name)
+
+
+def answered(
+    route: RouteState, hop: HopState, *, now: Moment, request: str, trace: str
+) -> list[Event]:
+    """A whole good answer of `hop`. If it is better than the pointer's target, that is evidence,
+    and with enough of it the route returns."""
+    if hop.index >= route.active.index or route.pinned(now.instant) is not None:
+        return []
+    if route.chain.route.returns is ReturnPolicy.MANUAL:
+        return []
+    stability, evidence = hop.stability, hop.evidence
+    last_bad = hop.target.health.last_bad
+    if evidence.since is None or (last_bad is not None and last_bad >= evidence.since):
+        evidence.good, evidence.since = 0, now.instant
+    evidence.good += 1
+    evidence.gap = 0.0
+    long_enough = now.instant - evidence.since >= stability.return_good_seconds
+    if evidence.good < stability.return_good_answers or not long_enough:
+        return []
+    if stands_back(hop, now.instant) or not route.moves.take(route.chain.stability, now.instant):
+        return []
+    evidence.reset()
+    origin = route.active
+    events = move(route, hop, SwitchKind.RETURN, RECOVERED, now=now, request=request, trace=trace)
+    route.ramp = Ramp(now.instant, origin)
+    return events
+
+
+def move(
+    route: RouteState,
+    hop: HopState,
+    kind: SwitchKind,
+    reason: str,
+    *,
+    now: Moment,
+    request: str = "",
+    trace: str = "",
+) -> list[Event]:
+    """Sets the pointer on another hop, and tells of it."""
+    origin = route.active
+    hold = origin.hold.running(now.instant)
+    event = Switched(
+        ts=now.timestamp,
+        request_id=RequestId(request),
+        trace_id=trace,
+        route=route.chain.label,
+        from_target=origin.target.name,
+        to_target=hop.target.name,
+        switch=kind,
+        reason=reason,
+        dwell_seconds=now.instant - route.active_since,
+        hold_seconds=hold.until - now.instant if hold else 0.0,
+        penalty=origin.penalty.value(origin.stability, now.instant),
+        reversal=route.last_move == (hop.target.name, origin.target.name),
+    )
+    route.last_move = (origin.target.name, hop.target.name)
     route.active = hop
     route.active_since = now.instant
+    route.ramp = None
+    return [event]
+
+
+def penalize(route: RouteState, hop: HopState, amount: float, *, now: Moment) -> list[Event]:
+    """Adds to the penalty; the event if with it the route is flapping."""
+    if not hop.penalty.add(amount, hop.stability, now.instant):
+        return []
+    return [
+        FlappingStarted(
+            ts=now.timestamp,
+            route=route.chain.label,
+            target=hop.target.name,
+            penalty=hop.penalty.value(hop.stability, now.instant),
+            until=now.at(hop.penalty.latest_end(hop.stability, now.instant)),
+        )
+    ]
+
+
+def relax(route: RouteState, now: Moment) -> list[Event]:
+    """Tells of every suppression of the route that is over."""
+    events: list[Event] = []
+    for hop in route.hops:
+        since = hop.penalty.suppressed_since
+        if since is not None and hop.penalty.relax(hop.stability, now.instant):
+            events.append(calmed(route, hop, since, now))
     return events
+
+
+def unpin_over(route: RouteState, now: Moment) -> list[Event]:
+    """A pin that has run out: the route goes back to where it stood before."""
+    pin = route.pin
+    if pin is None or pin.until > now.instant:
+        return []
+    return unpin(route, "pin_expired", now=now)
+
+
+def unpin(route: RouteState, reason: str, *, now: Moment) -> list[Event]:
+    pin, route.pin = route.pin, None
+    if pin is None or route.active is not pin.hop or pin.before is pin.hop:
+        return []
+    return move(route, pin.before, SwitchKind.OPERATOR, reason, now=now)
+
+
+def calmed(route: RouteState, hop: HopState, since: Instant, now: Moment) -> FlappingEnded:
+    return FlappingEnded(
+        ts=now.timestamp,
+        route=route.chain.label,
+        target=hop.target.name,
+        penalty=hop.penalty.value(hop.stability, now.instant),
+        duration_seconds=now.instant - since,
+    )
 
 
 def _hold(hop: HopState, *, now: Moment, trigger: Trigger, rng: Random) -> list[Event]:
@@ -84,13 +190,13 @@ def _hold(hop: HopState, *, now: Moment, trigger: Trigger, rng: Random) -> list[
 
 
 def _gone(hop: HopState, now: Instant) -> bool:
-    """Whether the pointer has reason to leave `hop`: held, open, or without a key for long."""
-    if hop.hold.rests(now) or open_rest(hop.target, now) is not None:
+    """Whether the pointer has reason to leave `hop`: held, open, drained, or long without a key."""
+    if hop.hold.rests(now) or open_rest(hop.target, now) is not None or hop.target.drained(now):
         return True
     return ready_in(hop, now) > hop.stability.long_unavailable_seconds
 
 
 def _stands_behind(route: RouteState, hop: HopState, now: Instant) -> bool:
-    """A held target that answers late, or for want of room elsewhere, takes no pointer."""
-    others = (each for each in route.hops if each is not hop and not each.hold.rests(now))
-    return hop.hold.rests(now) and any(ready_in(each, now) == 0.0 for each in others)
+    """A target that stands back, and answers late or for want of room elsewhere, takes no pointer."""
+    others = (each for each in route.hops if each is not hop and not stands_back(each, now))
+    return stands_back(hop, now) and any(ready_in(each, now) == 0.0 for each in others)

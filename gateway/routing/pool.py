@@ -11,11 +11,13 @@ from random import Random
 
 from gateway.config import Config
 from gateway.events import Event, Failure
-from gateway.routing import choosing, pointer, readiness
-from gateway.routing.choosing import Skip, Speaks, Wanted
+from gateway.routing import choosing, pointer, probing, readiness
+from gateway.routing.choosing import Choice, Speaks, Wanted
 from gateway.routing.cooldown import Cooldown, Spot, Trigger
 from gateway.routing.directory import Chain, Directory
+from gateway.routing.policy import POLICY, Blame
 from gateway.routing.resting import Blamed, Rests
+from gateway.routing.retry_budget import RetryBudget
 from gateway.routing.state import (
     Candidate,
     CredentialState,
@@ -25,7 +27,8 @@ from gateway.routing.state import (
     TargetState,
     build_providers,
 )
-from gateway.units import Moment, RequestId
+from gateway.routing.waiting import Waiting
+from gateway.units import Moment
 
 DIRECT_CHAINS_MAX = 1024
 """Chains of `provider/model` names kept; client text may not grow memory without bound."""
@@ -41,7 +44,16 @@ class Pool:
         self.providers: dict[str, ProviderState] = build_providers(config)
         self._rng = rng
         self._speaks = speaks
-        self._rests = Rests(rng)
+        used = {each.provider for chain in self.directory.chains for each in chain.targets}
+        self.rests = Rests(
+            rng,
+            providers=frozenset(used or self.providers),
+            window_seconds=config.stability.guard_window_seconds,
+        )
+        self.restless: dict[RouteState, None] = {}
+        """Routes that flap or are pinned: their time has to be watched."""
+        self.waiting = Waiting()
+        self.budget = RetryBudget()
         self._targets: dict[str, TargetState] = {}
         self.routes: dict[str, RouteState] = {}
         for chain in self.directory.chains:
@@ -103,11 +115,22 @@ class Pool:
 
     # -- asking --------------------------------------------------------------------------------
 
-    def choose(
-        self, route: RouteState, wanted: Wanted, now: Moment
-    ) -> tuple[Candidate | None, list[Skip]]:
-        """The candidate for the next attempt, and those passed over for it, in route order."""
+    def choose(self, route: RouteState, wanted: Wanted, now: Moment) -> Choice:
+        """The candidate for the next attempt, and those passed over for it."""
         return choosing.choose(route, wanted, now, speaks=self._speaks, rng=self._rng)
+
+    def explain(self, route: RouteState, wanted: Wanted, now: Moment, rng: Random) -> Choice:
+        """What `choose` would say, drawing its lots from another `rng`: changes nothing."""
+        return choosing.choose(route, wanted, now, speaks=self._speaks, rng=rng)
+
+    def able(self, route: RouteState, hop: HopState, wanted: Wanted, now: Moment) -> bool:
+        """Whether the target could serve this request at its best."""
+        blocked = choosing.unable(route, hop, wanted, now.instant, speaks=self._speaks)
+        spent = hop.target.provider.name in wanted.spent
+        return blocked is None and not spent and hop.target.name not in wanted.given_up
+
+    def least_bad(self, route: RouteState, wanted: Wanted, now: Moment) -> Candidate | None:
+        return choosing.least_bad(route, wanted, now, speaks=self._speaks)
 
     def ready_in(self, hop: HopState, now: Moment) -> float:
         """Seconds until the soonest credential of the target may be tried; 0 if one may now."""
@@ -121,60 +144,130 @@ class Pool:
 
     def resting(self) -> Iterable[Spot]:
         """Every place that rests, holds included."""
-        return self._rests.all()
+        return self.rests.all()
 
     # -- reporting -----------------------------------------------------------------------------
 
-    def take(self, candidate: Candidate) -> None:
-        """An attempt begins; every take is followed by exactly one `give_back`."""
+    def arrive(self, route: RouteState, *, cold: bool, now: Moment) -> None:
+        """A request has come."""
+        self.budget.request(now.instant)
+        if cold:
+            route.arrivals.append(now.instant)
+
+    def take(
+        self,
+        route: RouteState,
+        candidate: Candidate,
+        *,
+        attempt: str,
+        probe_seconds: float | None,
+        now: Moment,
+    ) -> None:
+        """An attempt begins; every take is followed by exactly one `give_back`.
+
+        `probe_seconds`: by when it is decided, where it is a probe.
+        """
         credential, target = candidate.credential, candidate.target
         draining = target.current
-        if draining is None or not choosing.full(draining.in_flight, draining.config.max_in_flight):
+        if draining is None or not readiness.full(
+            draining.in_flight, draining.config.max_in_flight
+        ):
             # An attempt that another key takes for want of room does not end the draining.
             target.current = credential
         credential.in_flight += 1
         credential.used += 1
         target.provider.in_flight += 1
+        if probe_seconds is not None:
+            probing.begin(route, candidate, attempt, probe_seconds, now.instant)
 
-    def give_back(self, candidate: Candidate) -> None:
+    def give_back(self, candidate: Candidate, attempt: str) -> None:
+        provider = candidate.target.provider
         candidate.credential.in_flight -= 1
-        candidate.target.provider.in_flight -= 1
+        provider.in_flight -= 1
         assert candidate.credential.in_flight >= 0
-        assert candidate.target.provider.in_flight >= 0
+        assert provider.in_flight >= 0
+        if candidate.target.lease is not None:
+            probing.give_back(candidate, attempt)
+            self.waiting.news()
+        self.waiting.room(provider)
 
-    def good(self, candidate: Candidate, now: Moment) -> None:
-        """A whole answer: evidence of health."""
+    def served(
+        self,
+        route: RouteState,
+        candidate: Candidate,
+        *,
+        probe: bool,
+        now: Moment,
+        trigger: Trigger,
+        trace: str,
+    ) -> list[Event]:
+        """Content comes: a probe has proved its point, and the route's pointer may move."""
+        events: list[Event] = []
+        self.rests.network.reached(candidate.target.provider.name)
+        if probe:
+            events += probing.prove(candidate, trigger.attempt_id, now)
+            self.waiting.news()
+        before = route.active
+        events += pointer.served(
+            route, candidate.hop, now=now, trigger=trigger, trace=trace, rng=self._rng
+        )
+        self.rests.watch(before.hold)
+        self._watch(route, before)
+        return events
+
+    def _watch(self, route: RouteState, hop: HopState) -> None:
+        if hop.penalty.suppressed_since is not None:
+            self.restless[route] = None
+
+    def good(
+        self, route: RouteState, candidate: Candidate, *, now: Moment, request: str, trace: str
+    ) -> list[Event]:
+        """A whole answer: evidence of health, and perhaps enough of it to return."""
         target = candidate.target
         target.breaker.good(stability=target.provider.stability, now=now.instant)
+        target.health.good()
+        return pointer.answered(route, candidate.hop, now=now, request=request, trace=trace)
 
     def bad(
-        self, candidate: Candidate, blamed: Blamed, *, now: Moment, request: str, attempt: str
+        self,
+        route: RouteState,
+        candidate: Candidate,
+        blamed: Blamed,
+        *,
+        probe: bool,
+        now: Moment,
+        trigger: Trigger,
     ) -> list[Event]:
         """Lets rest what the failure blames, and nothing else."""
-        trigger = Trigger(blamed.failure.value, request, attempt)
-        return self._rests.fail(candidate, blamed, now=now, trigger=trigger)
+        events = self.rests.fail(candidate, blamed, now=now, trigger=trigger)
+        if POLICY[blamed.failure].blame is Blame.NOBODY:
+            return events
+        hop = candidate.hop
+        hop.evidence.reset()
+        if probe and hop.index < route.active.index:
+            probing.failed(route, hop, now.instant)
+            events += pointer.penalize(route, hop, hop.stability.penalty_probe, now=now)
+            self._watch(route, hop)
+        return events
 
     def left(
         self, route: RouteState, hop: HopState, failure: Failure, *, now: Moment, trigger: Trigger
     ) -> list[Event]:
         """A request leaves `hop` for another target of the route; see `pointer.left`."""
-        if len(route.hops) == 1:
+        if len(route.hops) == 1 or self.rests.network.away:
             return []
         events = pointer.left(hop, failure, now=now, trigger=trigger, rng=self._rng)
-        self._rests.watch(hop.hold)
-        return events
-
-    def served(
-        self, route: RouteState, hop: HopState, *, now: Moment, request: RequestId, trace: str
-    ) -> list[Event]:
-        """`hop` answers with content: the route's pointer may move; see `pointer.served`."""
-        before = route.active
-        events = pointer.served(route, hop, now=now, request=request, trace=trace, rng=self._rng)
-        self._rests.watch(before.hold)
+        self.rests.watch(hop.hold)
         return events
 
     # -- time ----------------------------------------------------------------------------------
 
     def expire(self, now: Moment) -> list[Event]:
-        """Tell of every rest that is over. Cheap when there is none; call it often."""
-        return self._rests.expire(now)
+        """Tell of every rest, suppression and pin that is over. Cheap; call it often."""
+        events = self.rests.expire(now)
+        for route in list(self.restless):
+            events += pointer.relax(route, now)
+            events += pointer.unpin_over(route, now)
+            if route.pin is None and not any(hop.penalty.suppressed_since for hop in route.hops):
+                del self.restless[route]
+        return events

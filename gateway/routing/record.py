@@ -39,6 +39,7 @@ class Attempt:
     span_id: str
     n: int
     started: Moment
+    probe: bool = False
     content_at: Instant | None = None
     bad: Bad | None = None
 
@@ -58,8 +59,12 @@ class Record:
         self._passed_over: list[tuple[str, str]] = []
         """Targets that would have come first, with the reason each did not serve."""
         self._seen = Seen()
+        self.waited_first = 0.0
+        """Seconds it waited before its first attempt: no work of the gateway's."""
 
-    def begin(self, candidate: Candidate, *, span_id: str, now: Moment) -> Attempt:
+    def begin(
+        self, candidate: Candidate, *, span_id: str, now: Moment, probe: bool = False
+    ) -> Attempt:
         self._n += 1
         attempt = Attempt(
             candidate=candidate,
@@ -67,6 +72,7 @@ class Record:
             span_id=span_id,
             n=self._n,
             started=now,
+            probe=probe,
         )
         self.attempts.append(attempt)
         return attempt
@@ -146,7 +152,7 @@ class Record:
             status=seen.status,
             scope=scope,
             stated_seconds=bad.stated_seconds if bad else None,
-            probe=False,
+            probe=attempt.probe,
             started=attempt.started.timestamp,
             duration_seconds=now.instant - attempt.started.instant,
             first_content_seconds=_since(attempt.content_at, attempt.started.instant),
@@ -189,8 +195,7 @@ class Record:
             started=began.timestamp,
             duration_seconds=now.instant - began.instant,
             first_content_seconds=_since(served.content_at if served else None, began.instant),
-            # Waits come only after a failed attempt in this slice, so none is inside this span.
-            overhead_seconds=max(0.0, sent - began.instant),
+            overhead_seconds=max(0.0, sent - began.instant - self.waited_first),
             bytes_received=facts.bytes_received,
             bytes_sent=self._seen.bytes_sent,
             usage=self._seen.usage,

@@ -1,6 +1,7 @@
 """What a failure lets rest, and the list of all that rests now. Holds are listed here too.
 
-Which failures rest at once and which only count against the target is the table in `policy`.
+Which failures rest at once and which only count against the target is the table in `policy`. Where
+many places fail for one cause (`guard`) the one cause rests and the many do not.
 """
 
 from __future__ import annotations
@@ -9,13 +10,26 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from random import Random
 
-from gateway.events import CooldownSource, Event, Failure, Scope
+from gateway.events import (
+    CooldownEnd,
+    CooldownSource,
+    Event,
+    Failure,
+    LocalNetwork,
+    PoolWideFailure,
+    Scope,
+)
 from gateway.routing.cooldown import Spot, Trigger
-from gateway.routing.policy import POLICY, Blame, ladder, stated_rest
+from gateway.routing.guard import LOCAL_REST_SECONDS, NetworkGuard
+from gateway.routing.policy import POLICY, Blame, Ladder, ladder, stated_rest
 from gateway.routing.readiness import credential_rest
 from gateway.routing.state import Candidate
 from gateway.units import Instant, Moment
 
+POOL_WIDE = "pool_wide"
+NETWORK = "local_network"
+GUARD_STATED_SECONDS = 60.0
+"""A longer stated rest is a key's own limit, however many keys have reached theirs."""
 NEVER = Instant(float("inf"))
 
 
@@ -27,13 +41,18 @@ class Blamed:
     scope: Scope | None
     """None: the failure's own scope."""
     stated_seconds: float | None
+    alone: bool = False
+    """The route has no other provider: the whole pool of keys is worth walking."""
 
 
 class Rests:
     """Everything that rests, holds included, with the moment at which the first of it is over."""
 
-    def __init__(self, rng: Random) -> None:
+    def __init__(self, rng: Random, *, providers: frozenset[str], window_seconds: float) -> None:
         self._rng = rng
+        self._providers = providers
+        self._window_seconds = window_seconds
+        self.network = NetworkGuard()
         # By identity, not by place: a direct chain that was dropped and made anew has a second
         # spot at the same place, and the end of either must be told.
         self._spots: dict[Spot, None] = {}
@@ -65,17 +84,88 @@ class Rests:
         self, candidate: Candidate, blamed: Blamed, *, now: Moment, trigger: Trigger
     ) -> list[Event]:
         """Lets rest what the failure blames, and nothing else."""
-        match POLICY[blamed.failure].blame:
-            case Blame.NOBODY:
-                return []
-            case Blame.HEALTH:
-                spot = candidate.target.spot
-                opens = not spot.rests(now.instant) and _trips(candidate, now.instant)
-                return self._rest(spot, candidate, blamed, climbs=opens, now=now, trigger=trigger)
-            case Blame.CAPACITY | Blame.SETUP:
-                spot = _spot(candidate, blamed)
-                climbs = blamed.stated_seconds is None
-                return self._rest(spot, candidate, blamed, climbs=climbs, now=now, trigger=trigger)
+        rule = POLICY[blamed.failure]
+        if rule.blame is Blame.NOBODY:
+            return []
+        if blamed.failure is Failure.CONNECT:
+            away = self._unreachable(candidate, now=now, trigger=trigger)
+            if away is not None:
+                return away
+        else:
+            self.network.reached(candidate.target.provider.name)
+        if rule.blame is Blame.HEALTH:
+            candidate.target.health.bad(now.instant)
+            spot = candidate.target.spot
+            opens = not spot.rests(now.instant) and _trips(candidate, now.instant)
+            return self._rest(spot, candidate, blamed, climbs=opens, now=now, trigger=trigger)
+        together = self._alike(candidate, blamed, now=now, trigger=trigger)
+        if together is not None:
+            return together
+        spot = _spot(candidate, blamed)
+        climbs = blamed.stated_seconds is None
+        return self._rest(spot, candidate, blamed, climbs=climbs, now=now, trigger=trigger)
+
+    def _alike(
+        self, candidate: Candidate, blamed: Blamed, *, now: Moment, trigger: Trigger
+    ) -> list[Event] | None:
+        """Where a whole pool of keys is refused alike: its provider rests, its keys do not."""
+        provider = candidate.target.provider
+        stated = blamed.stated_seconds
+        if blamed.alone or (stated is not None and stated > GUARD_STATED_SECONDS):
+            return None
+        keys = provider.guard.alike(
+            candidate.credential.name, blamed.failure, provider.stability, now.instant
+        )
+        if not keys:
+            return None
+        provider.guard.clear()
+        events: list[Event] = [
+            PoolWideFailure(
+                ts=now.timestamp,
+                request_id=trigger.request_id,
+                provider=provider.name,
+                failure=blamed.failure,
+                credentials=len(keys),
+            )
+        ]
+        for key in provider.credentials:
+            if key.name in keys:
+                for spot in (key.spot, *key.models.values()):
+                    if spot.cooldown is not None and spot.cooldown.reason == blamed.failure.value:
+                        events += spot.end(CooldownEnd.SUPERSEDED, now=now)
+        stability = provider.stability
+        steps = Ladder(stability.breaker_base_seconds, stability.breaker_cap_seconds)
+        cause = Trigger(POOL_WIDE, trigger.request_id, trigger.attempt_id)
+        events += provider.spot.climb(steps, trigger=cause, now=now, rng=self._rng)
+        self.watch(provider.spot)
+        return events
+
+    def _unreachable(
+        self, candidate: Candidate, *, now: Moment, trigger: Trigger
+    ) -> list[Event] | None:
+        """Where nothing at all can be connected to: short rests, and nobody is to blame."""
+        events: list[Event] = []
+        name = candidate.target.provider.name
+        if self.network.failed(name, self._providers, self._window_seconds, now.instant):
+            events.append(
+                LocalNetwork(
+                    ts=now.timestamp,
+                    request_id=trigger.request_id,
+                    providers=len(self._providers),
+                )
+            )
+            for spot in list(self._spots):
+                if spot.cooldown is not None and spot.cooldown.reason == Failure.CONNECT.value:
+                    events += spot.end(CooldownEnd.SUPERSEDED, now=now)
+        if not self.network.away:
+            return None
+        candidate.target.breaker.reset()
+        cause = Trigger(NETWORK, trigger.request_id, trigger.attempt_id)
+        events += candidate.target.spot.rest(
+            LOCAL_REST_SECONDS, source=CooldownSource.LADDER, trigger=cause, now=now, rng=self._rng
+        )
+        self.watch(candidate.target.spot)
+        return events
 
     def _rest(
         self,
@@ -134,8 +224,14 @@ def _spot(candidate: Candidate, blamed: Blamed) -> Spot:
 
 
 def _trips(candidate: Candidate, now: Instant) -> bool:
-    """Counts a failure of health; True if the target opens, and its counts start afresh."""
+    """Counts a failure of health; True if the target opens, and its counts start afresh.
+
+    A target on trial opens again at its first failure.
+    """
     target = candidate.target
+    if target.spot.unproven or target.provider.spot.unproven:
+        target.breaker.reset()
+        return True
     keys = target.provider.credentials
     opens = target.breaker.bad(
         credential=candidate.credential.name,

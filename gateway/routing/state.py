@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
 
 from gateway.config import Billing, Config, Credential, Provider, RouteTarget, Stability
 from gateway.events import Scope
+from gateway.routing.affinity import Sessions
 from gateway.routing.breaker import Breaker
-from gateway.routing.cooldown import Place, Spot
+from gateway.routing.cooldown import Lease, Place, Spot
+from gateway.routing.damping import Moves, Penalty
 from gateway.routing.directory import Chain
+from gateway.routing.guard import PoolGuard
 from gateway.units import Instant
 
 LIMITS_MAX = 256
 """Models of one credential remembered before those at peace are forgotten: model names can be a
 client's text, and may not grow memory without bound."""
+NEVER_YET = Instant(0.0)
+OUTCOMES_KEPT = 50
+"""Of one target, for judging whether it is stable enough for sessions to come home."""
+ARRIVALS_KEPT = 32
+"""Of new sessions on one route: enough to tell whether more than a few come a minute."""
 BILLING_RANK = {Billing.FREE: 0, Billing.FLAT: 1, Billing.METERED: 2}
 
 
@@ -38,14 +47,31 @@ class CredentialState:
     def name(self) -> str:
         return self.config.name
 
+    def why_resting(self, now: Instant) -> str:
+        """Of any of its rests that run; empty if there is none."""
+        rests = (spot.running(now) for spot in (self.spot, *self.models.values()))
+        return next((rest.reason for rest in rests if rest is not None), "")
+
 
 class ProviderState:
-    __slots__ = ("config", "credentials", "groups", "in_flight", "spot", "stability")
+    __slots__ = (
+        "config",
+        "credentials",
+        "groups",
+        "guard",
+        "in_flight",
+        "queue",
+        "spot",
+        "stability",
+    )
 
     def __init__(self, config: Provider, stability: Stability) -> None:
         self.config = config
         self.stability = stability
         self.in_flight = 0
+        self.guard = PoolGuard()
+        self.queue: dict[str, None] = {}
+        """Requests that wait for a place of its caps, first come first served."""
         decay = stability.ladder_decay_seconds
         self.spot = Spot(Place(Scope.PROVIDER, config.name), decay_seconds=decay)
         ordered = sorted(config.credentials, key=lambda each: each.priority)
@@ -82,10 +108,38 @@ class ProviderState:
         return spot
 
 
+@dataclass(slots=True)
+class Health:
+    """The last outcomes of a target, whatever route they came by."""
+
+    outcomes: deque[bool] = field(default_factory=lambda: deque(maxlen=OUTCOMES_KEPT))
+    last_bad: Instant | None = None
+
+    def good(self) -> None:
+        self.outcomes.append(True)
+
+    def bad(self, now: Instant) -> None:
+        self.outcomes.append(False)
+        self.last_bad = now
+
+    def share(self) -> float:
+        return sum(self.outcomes) / len(self.outcomes) if self.outcomes else 0.0
+
+
 class TargetState:
     """One provider's one model, shared by every route that names it."""
 
-    __slots__ = ("breaker", "current", "model", "name", "provider", "spot")
+    __slots__ = (
+        "breaker",
+        "current",
+        "drained_until",
+        "health",
+        "lease",
+        "model",
+        "name",
+        "provider",
+        "spot",
+    )
 
     def __init__(self, provider: ProviderState, model: str) -> None:
         self.provider = provider
@@ -98,12 +152,39 @@ class TargetState:
         self.breaker = Breaker()
         self.current: CredentialState | None = None
         """The key that `sequential` rotation is draining."""
+        self.health = Health()
+        self.lease: Lease | None = None
+        """The one probe in flight, whatever it tests of the target."""
+        self.drained_until: Instant | None = None
+        """An operator lets it take no new request until then."""
+
+    def probed(self, now: Instant) -> bool:
+        return self.lease is not None and self.lease.until > now
+
+    def drained(self, now: Instant) -> bool:
+        return self.drained_until is not None and self.drained_until > now
+
+
+@dataclass(slots=True)
+class Evidence:
+    """What speaks for going back to a better target."""
+
+    good: int = 0
+    """Good answers since the last failure."""
+    since: Instant | None = None
+    """Of the first of them."""
+    gap: float = 0.0
+    """Seconds to the next probe; 0 = the configured first gap."""
+    next_probe: Instant = NEVER_YET
+
+    def reset(self) -> None:
+        self.good, self.since = 0, None
 
 
 class HopState:
-    """A target's place on one route, with the fallback cooldown it has there."""
+    """A target's place on one route: its fallback cooldown, penalty and evidence there."""
 
-    __slots__ = ("config", "hold", "index", "stability", "target")
+    __slots__ = ("config", "evidence", "hold", "index", "penalty", "stability", "target")
 
     def __init__(
         self,
@@ -121,12 +202,44 @@ class HopState:
         """Of the hold: the route's over the provider's over the global parameters."""
         place = Place(Scope.TARGET, target.provider.name, target.model, route=route)
         self.hold = Spot(place, decay_seconds=stability.ladder_decay_seconds)
+        self.penalty = Penalty()
+        self.evidence = Evidence()
+
+
+@dataclass(slots=True)
+class Pin:
+    """An operator's choice; the route goes back to `before` when it is over."""
+
+    hop: HopState
+    until: Instant
+    before: HopState
+
+
+@dataclass(frozen=True, slots=True)
+class Ramp:
+    """After a return only a growing share of new sessions follows at once."""
+
+    since: Instant
+    origin: HopState
 
 
 class RouteState:
-    """A chain with its pointer: the hop that serves it now."""
+    """A chain with its pointer (the hop that serves it now), its sessions, and its moves."""
 
-    __slots__ = ("active", "active_since", "chain", "hops", "last_move")
+    __slots__ = (
+        "active",
+        "active_since",
+        "arrivals",
+        "chain",
+        "hops",
+        "last_cold",
+        "last_move",
+        "moves",
+        "pin",
+        "ramp",
+        "sessions",
+        "waiting",
+    )
 
     def __init__(self, chain: Chain, hops: list[HopState], *, since: Instant) -> None:
         self.chain = chain
@@ -136,6 +249,18 @@ class RouteState:
         self.active_since = since
         self.last_move: tuple[str, str] | None = None
         """From and to of the last switch; what makes the next one a reversal."""
+        self.moves = Moves()
+        self.sessions = Sessions()
+        self.pin: Pin | None = None
+        self.ramp: Ramp | None = None
+        self.arrivals: deque[Instant] = deque(maxlen=ARRIVALS_KEPT)
+        self.last_cold = since
+        """When the last request came that had no warm cache to lose."""
+        self.waiting = 0
+        """Requests that wait for something to become ready."""
+
+    def pinned(self, now: Instant) -> HopState | None:
+        return self.pin.hop if self.pin is not None and self.pin.until > now else None
 
 
 @dataclass(frozen=True, slots=True)

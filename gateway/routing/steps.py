@@ -29,6 +29,12 @@ class Facts:
     bytes_received: int
     began: Moment
     """When the request's headers were there."""
+    conversation: str = ""
+    """For a client without session ids: a hash of how the conversation begins."""
+    first_turn: bool = False
+    """No answer is part of it yet, so there is no cache to lose."""
+    reasoning: bool = False
+    """It asks for thinking before the answer: the clocks to first content are longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +54,8 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
+    """Ask again after so many seconds, or as soon as `Waiting.woken` names the request."""
+
     seconds: float
 
 

@@ -1,0 +1,74 @@
+"""In which order a request looks at the targets of its route. Soft rules only: none removes one."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from random import Random
+
+from gateway.routing.affinity import Seat
+from gateway.routing.probing import duty
+from gateway.routing.readiness import stands_back
+from gateway.routing.state import HopState, RouteState
+from gateway.units import Instant
+
+RAMP = (0.10, 0.25, 0.50)
+"""Shares of new sessions that follow a return at once, one step after another; then all do."""
+RAMP_PER_MINUTE = 10
+"""Fewer new sessions a minute than this need no ramp: they are no flood."""
+
+
+class Rank(IntEnum):
+    """Why a target stands where it stands."""
+
+    PIN = 0
+    """An operator's choice."""
+    SEAT = 1
+    """The session lives there."""
+    DUTY = 2
+    """It is to be tested, by this request."""
+    RAMP = 3
+    """The route has just left it, and this session is not among the first to follow."""
+    POINTER = 4
+    FREE = 5
+    BEHIND = 6
+    """Held, or suppressed."""
+
+
+def ordered(
+    route: RouteState, *, seat: Seat | None, now: Instant, rng: Random
+) -> list[tuple[Rank, HopState]]:
+    """All targets of the route, each once."""
+    pin = route.pinned(now)
+    tested = None if pin is not None else duty(route, cold=seat is None, now=now)
+    origin = _not_yet(route, now, rng) if seat is None else None
+
+    def rank(hop: HopState) -> Rank:
+        if hop is pin:
+            return Rank.PIN
+        if seat is not None and hop is seat.hop:
+            return Rank.SEAT
+        if hop is tested:
+            return Rank.DUTY
+        if stands_back(hop, now):
+            return Rank.BEHIND
+        if hop is origin:
+            return Rank.RAMP
+        return Rank.POINTER if hop is route.active else Rank.FREE
+
+    ranked = [(rank(hop), hop) for hop in route.hops]
+    ranked.sort(key=lambda each: (each[0], each[1].index))
+    return ranked
+
+
+def _not_yet(route: RouteState, now: Instant, rng: Random) -> HopState | None:
+    """The target that the route has left for a better one, for sessions not to follow yet."""
+    ramp = route.ramp
+    if ramp is None:
+        return None
+    step = int((now - ramp.since) / max(route.active.stability.ramp_step_seconds, 1e-9))
+    if step >= len(RAMP):
+        return None
+    recent = sum(now - at <= 60.0 for at in route.arrivals)
+    if recent <= RAMP_PER_MINUTE or rng.random() < RAMP[step]:
+        return None
+    return ramp.origin

@@ -1,0 +1,102 @@
+"""Who may test what: the duty to probe better targets, and the leases that keep it to one at a time.
+
+A probe is one real request. While it runs everybody else is served as if the tested place still
+rested; its outcome decides, and an outcome that blames nobody gives the place back untested.
+"""
+
+from __future__ import annotations
+
+from gateway.config import ReturnPolicy
+from gateway.events import Event
+from gateway.routing.cooldown import Lease
+from gateway.routing.readiness import (
+    Admission,
+    candidate_spots,
+    credential_look,
+    full,
+    stands_back,
+    target_look,
+)
+from gateway.routing.state import Candidate, HopState, RouteState
+from gateway.units import Instant, Moment
+
+
+def duty(route: RouteState, *, cold: bool, now: Instant) -> HopState | None:
+    """The better target that this request shall test, if it is time to.
+
+    Requests with a warm cache are spared, unless no other has come for long.
+    """
+    if route.chain.route.returns is ReturnPolicy.MANUAL or route.pinned(now) is not None:
+        return None
+    for hop in route.hops[: route.active.index]:
+        due = hop.evidence.next_probe
+        if due > now or stands_back(hop, now) or not _can_be_tested(hop, now):
+            continue
+        waited = now - max(route.last_cold, due)
+        if cold or waited >= hop.stability.probe_starvation_seconds:
+            return hop
+    return None
+
+
+def _can_be_tested(hop: HopState, now: Instant) -> bool:
+    target = hop.target
+    provider = target.provider
+    usable = (Admission.READY, Admission.TRIAL)
+    if target.probed(now) or target.drained(now):
+        return False
+    if full(provider.in_flight, provider.config.max_in_flight):
+        return False
+    if target_look(target, now, recheck=True).admission not in usable:
+        return False
+    return any(
+        credential_look(target, key, now, recheck=True).admission in usable
+        for key in provider.credentials
+    )
+
+
+def on_trial(candidate: Candidate, now: Instant) -> bool:
+    """Whether an attempt on it now tests anything that is not proved."""
+    return any(spot.unproven or spot.rests(now) for spot in candidate_spots(candidate))
+
+
+def begin(
+    route: RouteState, candidate: Candidate, attempt: str, seconds: float, now: Instant
+) -> None:
+    """Takes the leases of a probe. `seconds`: by when it is decided, one way or another."""
+    lease = Lease(attempt, Instant(now + seconds))
+    candidate.target.lease = lease
+    for spot in candidate_spots(candidate):
+        if spot.unproven or spot.rests(now):
+            spot.probe(lease, now)
+    hop, evidence = candidate.hop, candidate.hop.evidence
+    if hop.index < route.active.index:
+        gap = evidence.gap or hop.stability.probe_gap_seconds
+        evidence.next_probe = Instant(now + gap)
+
+
+def give_back(candidate: Candidate, attempt: str) -> None:
+    """The probe is over, or blames nobody."""
+    lease = candidate.target.lease
+    if lease is not None and lease.attempt == attempt:
+        candidate.target.lease = None
+    for spot in candidate_spots(candidate):
+        spot.give_back(attempt)
+
+
+def prove(candidate: Candidate, attempt: str, now: Moment) -> list[Event]:
+    """Content came: whatever it tested is proved, and rests that still ran are over."""
+    events: list[Event] = []
+    for spot in candidate_spots(candidate):
+        events += spot.prove(attempt, now)
+    give_back(candidate, attempt)
+    return events
+
+
+def failed(route: RouteState, hop: HopState, now: Instant) -> None:
+    """A probe of a better target failed: the next one comes after twice the gap."""
+    stability, evidence = hop.stability, hop.evidence
+    evidence.reset()
+    if hop.index < route.active.index:
+        gap = (evidence.gap or stability.probe_gap_seconds) * 2
+        evidence.gap = min(stability.probe_gap_max_seconds, gap)
+        evidence.next_probe = Instant(now + evidence.gap)

@@ -1,0 +1,129 @@
+"""One request's session: the seat it looks for, and what becomes of the binding when it is served."""
+
+from __future__ import annotations
+
+from gateway.config import ReturnPolicy, Stability
+from gateway.events import Event, SessionMoved, Usage
+from gateway.routing.affinity import Binding, Seat
+from gateway.routing.readiness import Admission, credential_look, stands_back, target_look
+from gateway.routing.state import Candidate, HopState, RouteState
+from gateway.routing.steps import Facts
+from gateway.units import Instant, Moment
+
+SHARE_OF_GOOD = 0.98
+OUTCOMES_MIN = 20
+"""Of home's last outcomes, before a session on a detour goes back to it with a warm cache to lose."""
+
+DETOUR, REBIND, REHOME = "detour", "rebind", "rehome"
+
+
+def session_key(facts: Facts) -> str:
+    """Within one client's keys; empty for a request that is no part of any session."""
+    name = facts.session or facts.conversation
+    return f"{facts.client}\x1f{name}" if name else ""
+
+
+class Seating:
+    """`seat` is where the request should go; None if it has no warm cache anywhere."""
+
+    def __init__(self, route: RouteState, facts: Facts, now: Instant) -> None:
+        self._route = route
+        self._facts = facts
+        self._stability: Stability = route.chain.stability
+        self._key = session_key(facts)
+        self.binding: Binding | None = None
+        if self._key and not (facts.first_turn and not facts.session):
+            self.binding = route.sessions.find(self._key, facts.body_tokens, self._stability, now)
+        self._going_home = self.binding is not None and self._may_go_home(self.binding, now)
+        self.seat: Seat | None = None
+        if self.binding is not None:
+            self.seat = self.binding.home if self._going_home else self.binding.seat
+
+    def served(self, candidate: Candidate, *, probe: bool, now: Moment) -> list[Event]:
+        """Content comes from `candidate`."""
+        if not self._key:
+            return []
+        binding = self.binding
+        if binding is None:
+            return self._bind(candidate, now)
+        binding.last = now.instant
+        if binding.seat.holds(candidate) or (probe and not self._going_home):
+            return []
+        if binding.home.holds(candidate):
+            self._bounce(binding, now.instant)
+            return self._moved(binding, None, REHOME, now)
+        if self._stays(binding.seat, now.instant):
+            return []  # One rescued request is no move.
+        return self._moved(binding, Seat(candidate.hop, candidate.credential), DETOUR, now)
+
+    def finished(self, usage: Usage | None, now: Instant) -> None:
+        """The whole answer is out: what it read from the cache is what a move would lose."""
+        binding = self._route.sessions.peek(self._key)
+        if binding is None:
+            return
+        binding.cached_tokens = (usage.cached_tokens or 0) if usage is not None else 0
+        sessions = self._route.sessions
+        sessions.touch(self._key, binding, body_tokens=self._facts.body_tokens, now=now)
+
+    # -- inside --------------------------------------------------------------------------------
+
+    def _bind(self, candidate: Candidate, now: Moment) -> list[Event]:
+        before = self._route.sessions.peek(self._key)
+        seat = before.seat if before is not None else None
+        binding = self._route.sessions.bind(self._key, candidate, self._stability, now.instant)
+        binding.body_tokens = self._facts.body_tokens
+        if seat is None or seat.holds(candidate):
+            return []
+        return [self._event(seat.hop, candidate.hop, REBIND, now, seat, binding.home)]
+
+    def _stays(self, seat: Seat, now: Instant) -> bool:
+        """The seat is as good as before, though another one served this time."""
+        if stands_back(seat.hop, now) or seat.hop.target.drained(now):
+            return False
+        target = seat.hop.target
+        looks = (target_look(target, now), credential_look(target, seat.credential, now))
+        return all(look.admission is not Admission.RESTING for look in looks)
+
+    def _may_go_home(self, binding: Binding, now: Instant) -> bool:
+        if binding.detour is None or self._route.chain.route.returns is not ReturnPolicy.AUTO:
+            return False
+        if not self._stays(binding.home, now):
+            return False
+        stability, health = self._stability, binding.home.hop.target.health
+        last_bad = health.last_bad
+        calm = last_bad is None or now - last_bad >= stability.session_stable_seconds
+        proved = len(health.outcomes) >= OUTCOMES_MIN and health.share() >= SHARE_OF_GOOD
+        old = now - binding.since >= binding.age_asked
+        moved = self._route.sessions.moved_at
+        turn = moved is None or now - moved >= stability.session_stagger_seconds
+        return calm and proved and old and turn
+
+    def _bounce(self, binding: Binding, now: Instant) -> None:
+        """It goes home; should it have to leave again, it will stay away twice as long."""
+        self._route.sessions.moved_at = now
+        binding.age_asked *= 2
+
+    def _moved(self, binding: Binding, detour: Seat | None, kind: str, now: Moment) -> list[Event]:
+        before = binding.seat
+        binding.detour = detour
+        binding.since = now.instant
+        after = binding.seat
+        return [self._event(before.hop, after.hop, kind, now, before, after)]
+
+    def _event(
+        self, origin: HopState, to: HopState, kind: str, now: Moment, before: Seat, after: Seat
+    ) -> SessionMoved:
+        rest = before.hop.hold.running(now.instant) or before.hop.target.spot.running(now.instant)
+        reason = rest.reason if rest is not None else before.credential.why_resting(now.instant)
+        return SessionMoved(
+            ts=now.timestamp,
+            request_id=self._facts.request_id,
+            route=self._route.chain.label,
+            session=self._facts.session or self._facts.conversation,
+            from_target=origin.target.name,
+            to_target=to.target.name,
+            from_credential=before.credential.name,
+            to_credential=after.credential.name,
+            move=kind,
+            reason=reason or kind,
+        )
