@@ -25,6 +25,7 @@ from gateway.routing.steps import Facts
 from gateway.units import Moment
 from gateway.wire.anthropic import AnthropicWire
 from gateway.wire.base import Asked, ClientError, ErrorAnswer, Wire
+from gateway.wire.body import conversation
 from gateway.wire.headers import client_keys, session, traceparent
 from gateway.wire.openai import OpenAIWire
 
@@ -106,6 +107,8 @@ async def _admit(
     body = await _body(request)
     asked = endpoint.wire.read(body)
     route = _route(context, client, asked, facts.began)
+    named = facts.session or asked.session
+    begun, first_turn = ("", False) if named else conversation(body)
     return (
         Inbound(
             wire=endpoint.wire,
@@ -115,7 +118,10 @@ async def _admit(
             body=body,
             facts=replace(
                 facts,
-                session=facts.session or asked.session,
+                session=named,
+                conversation=begun,
+                first_turn=first_turn,
+                reasoning=asked.reasoning,
                 client=client.name if client is not None else "",
                 requested_model=asked.model[:MODEL_CHARS_MAX],
                 stream=asked.stream,

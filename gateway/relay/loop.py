@@ -7,12 +7,12 @@ sees to it that every request ends: with an answer, an honest refusal, or its cl
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import assert_never
 
 from gateway.config import Dialect
-from gateway.events import Failure, RequestOutcome
+from gateway.events import Event, Failure, RequestOutcome
 from gateway.relay.answering import Answer, ClientGone, Headers, answer_error, own_headers
 from gateway.relay.attempt import Attempt, AttemptFailed, ErrorReply, Progress
 from gateway.relay.inbound import Emit, Inbound
@@ -52,13 +52,18 @@ class Relay:
         self._emit = emit
         self._clock = clock
         self._rng = rng
+        self._waiters: dict[str, asyncio.Event] = {}
+
+    def use(self, pool: Pool) -> None:
+        """From now on requests are decided by `pool`; those under way stay with theirs."""
+        self._pool = pool
 
     async def serve(self, inbound: Inbound, route: RouteState, answer: Answer) -> None:
         """Answers one request, whatever happens. Raises only `CancelledError`."""
         now = self._clock.now()
-        self._emit(self._pool.expire(now))
+        self._tell(self._pool, self._pool.expire(now))
         call = Call(self._pool, route, inbound.facts, now=now, rng=self._rng)
-        carried = _Carried(call, inbound, answer)
+        carried = _Carried(call, self._pool, inbound, answer)
         outcome, status = RequestOutcome.CANCELLED, CLIENT_CLOSED
         try:
             outcome, status = await self._run(carried)
@@ -70,21 +75,21 @@ class Relay:
         finally:
             now = self._clock.now()
             if call.phase is not Phase.DONE:
-                self._emit(call.abandoned(now, carried.progress.seen()))
+                self._tell(carried.pool, call.abandoned(now, carried.progress.seen()))
             self._emit([call.closed(now, outcome=outcome, status=status)])
 
     async def _run(self, carried: _Carried) -> tuple[RequestOutcome, int]:
         call = carried.call
         while True:
             step, events = call.step(self._clock.now())
-            self._emit(events)
+            self._tell(carried.pool, events)
             match step:
                 case Send():
                     result = await self._send(carried, step)
                     if result is not None:
                         return result
                 case Wait():
-                    await self._clock.sleep(step.seconds)
+                    await self._wait(carried.inbound.facts.request_id, step.seconds)
                 case GiveUp():
                     return await _give_up(carried, step)
                 case _:
@@ -99,29 +104,53 @@ class Relay:
             inbound=carried.inbound,
             answer=carried.answer,
             clock=self._clock,
-            emit=self._emit,
+            emit=lambda events: self._tell(carried.pool, events),
         )
         progress = carried.progress = attempt.progress
         try:
             await attempt.run(self._upstreams[send.provider.dialect])
         except AttemptFailed as failed:
             carried.last_reply = failed.reply
-            self._emit(call.failed(failed.bad, self._clock.now(), progress.seen()))
+            events = call.failed(failed.bad, self._clock.now(), progress.seen())
+            self._tell(carried.pool, events)
             if not progress.committed:
                 return None
             await _end_broken(carried, failed.bad)
             return RequestOutcome.UPSTREAM_ERROR, carried.status
-        self._emit(call.finished(self._clock.now(), progress.seen()))
+        self._tell(carried.pool, call.finished(self._clock.now(), progress.seen()))
         return RequestOutcome.OK, carried.status
+
+    async def _wait(self, request: str, seconds: float) -> None:
+        """Until the time is over, or the pool names the request."""
+        woken = self._waiters[request] = asyncio.Event()
+        try:
+            async with asyncio.timeout(seconds):
+                await woken.wait()
+        except TimeoutError:
+            pass
+        finally:
+            del self._waiters[request]
+
+    def _tell(self, pool: Pool, events: Sequence[Event]) -> None:
+        """Emits, and wakes those for whom something has changed."""
+        self._emit(events)
+        self.wake(pool)
+
+    def wake(self, pool: Pool) -> None:
+        for request in pool.waiting.woken():
+            waiter = self._waiters.get(request)
+            if waiter is not None:
+                waiter.set()
 
 
 class _Carried:
     """One request under way."""
 
-    __slots__ = ("answer", "call", "inbound", "last_reply", "progress")
+    __slots__ = ("answer", "call", "inbound", "last_reply", "pool", "progress")
 
-    def __init__(self, call: Call, inbound: Inbound, answer: Answer) -> None:
+    def __init__(self, call: Call, pool: Pool, inbound: Inbound, answer: Answer) -> None:
         self.call = call
+        self.pool = pool
         self.inbound = inbound
         self.answer = answer
         self.progress = Progress()

@@ -68,14 +68,21 @@ class Sessions:
         """When the last session went home of its own accord."""
 
     def find(
-        self, key: str, body_tokens: int, stability: Stability, now: Instant
+        self,
+        key: str,
+        body_tokens: int,
+        stability: Stability,
+        now: Instant,
+        *,
+        look_only: bool = False,
     ) -> Binding | None:
         """The live binding; None for a session that is new, idle, compacted, or has no key."""
         binding = self._bindings.get(key) if key else None
         if binding is None:
             return None
         if now - binding.last > stability.session_idle_seconds:
-            del self._bindings[key]
+            if not look_only:
+                del self._bindings[key]
             return None
         if body_tokens < COMPACTED * binding.body_tokens:
             return None

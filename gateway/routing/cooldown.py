@@ -264,6 +264,13 @@ class Spot:
             )
         ]
 
+    def adopt(self, cooldown: Cooldown) -> None:
+        """A rest that began elsewhere: in an earlier process, under an earlier configuration."""
+        assert self.cooldown is None
+        self.cooldown = cooldown
+        self._level = cooldown.level
+        self.unproven = cooldown.source in TRIED_AFTER
+
     def expire(self, now: Moment) -> list[Event]:
         """End the rest if its time is over. `ended_at` is when it was over, not when noticed."""
         cooldown = self.cooldown

@@ -26,14 +26,18 @@ def session_key(facts: Facts) -> str:
 class Seating:
     """`seat` is where the request should go; None if it has no warm cache anywhere."""
 
-    def __init__(self, route: RouteState, facts: Facts, now: Instant) -> None:
+    def __init__(
+        self, route: RouteState, facts: Facts, now: Instant, *, look_only: bool = False
+    ) -> None:
         self._route = route
         self._facts = facts
         self._stability: Stability = route.chain.stability
         self._key = session_key(facts)
         self.binding: Binding | None = None
         if self._key and not (facts.first_turn and not facts.session):
-            self.binding = route.sessions.find(self._key, facts.body_tokens, self._stability, now)
+            self.binding = route.sessions.find(
+                self._key, facts.body_tokens, self._stability, now, look_only=look_only
+            )
         self._going_home = self.binding is not None and self._may_go_home(self.binding, now)
         self.seat: Seat | None = None
         if self.binding is not None:

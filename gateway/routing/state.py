@@ -94,12 +94,17 @@ class ProviderState:
 
     def limit_spot(self, credential: CredentialState, model: str) -> Spot:
         """Where a limit of this credential on this model (or its quota group) is kept."""
-        name = self.limit_name(model)
+        return self.limit_spot_named(
+            credential, self.limit_name(model), grouped=model in self.groups
+        )
+
+    def limit_spot_named(self, credential: CredentialState, name: str, *, grouped: bool) -> Spot:
+        """The same, by the name of the model or group itself."""
         spot = credential.models.get(name)
         if spot is None:
             if len(credential.models) >= LIMITS_MAX:
                 _forget_peaceful(credential.models)
-            scope = Scope.QUOTA_GROUP if model in self.groups else Scope.CREDENTIAL_MODEL
+            scope = Scope.QUOTA_GROUP if grouped else Scope.CREDENTIAL_MODEL
             spot = Spot(
                 Place(scope, self.name, name, credential.name),
                 decay_seconds=self.stability.ladder_decay_seconds,

@@ -20,6 +20,8 @@ class Asked:
     stream: bool
     session: str
     """The client's own session id from the body; empty if it gave none."""
+    reasoning: bool = False
+    """It asks for thinking before the answer."""
 
 
 class ClientError(Exception):

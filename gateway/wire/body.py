@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from hashlib import blake2b
 from typing import Any, NoReturn
 
 import msgspec
@@ -29,7 +30,27 @@ class _Fields(msgspec.Struct):
     conversation: Any = None
     prompt_cache_key: Any = None
     previous_response_id: Any = None
+    thinking: Any = None
+    reasoning: Any = None
+    reasoning_effort: Any = None
 
+
+class _Message(msgspec.Struct):
+    role: Any = None
+
+
+class _Opening(msgspec.Struct):
+    """How a conversation begins, undecoded."""
+
+    system: msgspec.Raw = msgspec.Raw(b"")
+    tools: msgspec.Raw = msgspec.Raw(b"")
+    messages: list[msgspec.Raw] = []
+
+
+_NO_THINKING = frozenset({"", "none", "minimal", "disabled", "off"})
+_ANSWERS = frozenset({"assistant", "model", "tool", "function"})
+_OPENING_DECODER = msgspec.json.Decoder(_Opening)
+_MESSAGE_DECODER = msgspec.json.Decoder(_Message)
 
 _TOO_DEEP = "it nests deeper than the gateway goes"
 _DECODER = msgspec.json.Decoder(_Fields)
@@ -51,7 +72,28 @@ def read_fields(body: bytes) -> Asked:
         model=_model(fields.model),
         stream=_stream(fields.stream),
         session=_session(fields),
+        reasoning=_reasoning(fields),
     )
+
+
+def conversation(body: bytes) -> tuple[str, bool]:
+    """For clients without session ids: a hash of system prompt, tools and first user turn, and
+    whether this is the first turn (no answer is in it yet). Empty where there is nothing to hash.
+
+    The hash is the same in every turn of a conversation, since histories grow at their end.
+    """
+    try:
+        opening = _OPENING_DECODER.decode(body)
+        roles = [_MESSAGE_DECODER.decode(message).role for message in opening.messages]
+    except (ValueError, RecursionError):
+        return "", False
+    if "user" not in roles:
+        return "", False
+    digest = blake2b(digest_size=8)
+    for part in (opening.system, opening.tools, *opening.messages[: roles.index("user") + 1]):
+        digest.update(bytes(part))
+        digest.update(b"\0")
+    return f"c_{digest.hexdigest()}", not any(role in _ANSWERS for role in roles)
 
 
 def replace_model(body: bytes, model: str) -> bytes:
@@ -167,6 +209,17 @@ def _session(fields: _Fields) -> str:
         or session_id(fields.prompt_cache_key)
         or session_id(fields.previous_response_id)
     )
+
+
+def _reasoning(fields: _Fields) -> bool:
+    """Anthropic's `thinking`, OpenAI's `reasoning_effort` or `reasoning.effort`, where switched on."""
+    thinking = fields.thinking
+    if isinstance(thinking, dict):
+        return thinking.get("type") not in _NO_THINKING
+    effort = fields.reasoning_effort
+    if effort is None and isinstance(fields.reasoning, dict):
+        effort = fields.reasoning.get("effort")
+    return isinstance(effort, str) and effort.lower() not in _NO_THINKING
 
 
 def _session_of_user(metadata: object) -> str:
