@@ -13,6 +13,7 @@ from gateway.api.access import Access
 from gateway.config import Config
 from gateway.events import Event
 from gateway.relay.loop import Relay
+from gateway.routing.hands import Hands
 from gateway.routing.pool import Pool
 from gateway.spine import Spine
 from gateway.units import Clock, Timestamp
@@ -61,6 +62,14 @@ class History(Protocol):
         ...
 
 
+class ReloadRefused(Exception):
+    """The new configuration is wrong, or cannot be taken on while running; the old one stays."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
 @dataclass(slots=True, kw_only=True)
 class Context:
     config: Config
@@ -73,6 +82,10 @@ class Context:
     demo: bool
     pool: Pool
     relay: Relay
+    hands: Hands
+    reload: Callable[[str], Awaitable[Sequence[str]]]
+    """Reads the configuration again on behalf of an actor. The dotted paths that changed; raises
+    `ReloadRefused`."""
     spine: Spine
     access: Access
     history: History
@@ -90,6 +103,7 @@ class Context:
 
     def emit(self, events: Sequence[Event]) -> None:
         self.spine.emit_all(events)
+        self.relay.wake(self.pool)
 
 
 CONTEXT = web.AppKey("context", Context)

@@ -153,11 +153,15 @@ def _route(context: Context, client: Client | None, asked: Asked, now: Moment) -
     route = context.pool.route(asked.model, now)
     if route is not None:
         return route
+    raise ClientError(404, "model_not_found", nearest(context, client, asked.model))
+
+
+def nearest(context: Context, client: Client | None, model: str) -> str:
+    """A sentence for a name that nobody configured."""
     known = [name for name in context.pool.directory.names() if may_use(client, name)]
-    near = get_close_matches(asked.model, known, n=3, cutoff=0.5)
+    near = get_close_matches(model, known, n=3, cutoff=0.5)
     hint = f" Did you mean {', '.join(near)}?" if near else " See /v1/models."
-    shown = asked.model[:MODEL_CHARS_MAX]
-    raise ClientError(404, "model_not_found", f"No route or target is called {shown!r}.{hint}")
+    return f"No route or target is called {model[:MODEL_CHARS_MAX]!r}.{hint}"
 
 
 async def _refuse(

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from gateway.api import console, history, inference, models, state
+from gateway.api import console, control, explain, history, inference, models, state
 from gateway.api.context import CONTEXT, Context
 from gateway.api.errors import error_response, tell_errors
 from gateway.wire.headers import client_keys
@@ -41,6 +41,16 @@ def application(context: Context) -> web.Application:
             web.get("/api/v1/requests/{request_id}", admin(history.story)),
             web.get("/api/v1/switches/aggregate", admin(history.aggregate)),
             *(web.get(f"/api/v1/{name}", admin(history.table)) for name in HISTORY_TABLES),
+            web.get("/api/v1/explain", admin(explain.explained)),
+            web.post("/api/v1/cooldowns/reset", admin(control.reset)),
+            web.post(
+                "/api/v1/targets/{provider}/{model:.+}/{act:rest|drain|enable}",
+                admin(control.on_target),
+            ),
+            web.post(
+                "/api/v1/routes/{route}/{act:pin|unpin|clear-penalty}", admin(control.on_route)
+            ),
+            web.post("/api/v1/reload", admin(control.reload)),
             web.get("/", console.page),
             web.get("/console/{name}", console.file),
         ]

@@ -13,7 +13,7 @@ from gateway.events import CooldownEnd, CooldownSource, Event, OperatorActed, Sw
 from gateway.routing import pointer
 from gateway.routing.cooldown import Spot, Trigger
 from gateway.routing.pool import Pool
-from gateway.routing.state import HopState, Pin, ProviderState, RouteState, TargetState
+from gateway.routing.state import Pin, ProviderState, RouteState, TargetState
 from gateway.units import Instant, Moment
 
 FOR_GOOD_SECONDS = 10 * 365 * 86_400.0
@@ -230,7 +230,3 @@ class Hands:
                 until=None if seconds is None else now.later(seconds).timestamp,
             )
         ]
-
-
-def hop_of(route: RouteState, target: str) -> HopState | None:
-    return next((hop for hop in route.hops if hop.target.name == target), None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from random import Random
 
-from gateway.config import Config
+from gateway.config import Config, Provider
 from gateway.events import Event, Failure
 from gateway.routing import choosing, pointer, probing, readiness
 from gateway.routing.choosing import Choice, Speaks, Wanted
@@ -44,10 +44,9 @@ class Pool:
         self.providers: dict[str, ProviderState] = build_providers(config)
         self._rng = rng
         self._speaks = speaks
-        used = {each.provider for chain in self.directory.chains for each in chain.targets}
         self.rests = Rests(
             rng,
-            providers=frozenset(used or self.providers),
+            providers=self._used(),
             window_seconds=config.stability.guard_window_seconds,
         )
         self.restless: dict[RouteState, None] = {}
@@ -59,6 +58,49 @@ class Pool:
         for chain in self.directory.chains:
             self.routes[chain.name] = self._route(chain, now)
         self._direct: dict[str, RouteState] = {}
+
+    def reconfigure(self, config: Config, now: Moment) -> None:
+        """A new configuration for the same pool. Accounts, targets and routes that stay keep what
+        is remembered of them; requests under way end on what they began with."""
+        self.config = config
+        self.directory = Directory(config)
+        known, self.providers = self.providers, {}
+        for name, fresh in build_providers(config).items():
+            old = known.get(name)
+            if old is not None and _same_account(old.config, fresh.config):
+                old.reconfigure(fresh.config, fresh.stability)
+                self.providers[name] = old
+            else:
+                self.providers[name] = fresh
+        self._targets = {
+            name: target
+            for name, target in self._targets.items()
+            if self.providers.get(target.provider.name) is target.provider
+        }
+        routes, self.routes = self.routes, {}
+        for chain in self.directory.chains:
+            self.routes[chain.name] = self._rebuilt(chain, routes.get(chain.name), now)
+        self._direct.clear()
+        self.rests.watch_providers(self._used())
+        self.waiting.news()
+
+    def _rebuilt(self, chain: Chain, old: RouteState | None, now: Moment) -> RouteState:
+        fresh = self._route(chain, now)
+        if old is None:
+            return fresh
+        known = {hop.target: hop for hop in old.hops}
+        hops: list[HopState] = []
+        for each in fresh.hops:
+            hop = known.get(each.target, each)
+            hop.index, hop.config, hop.stability = each.index, each.config, each.stability
+            hops.append(hop)
+        old.reconfigure(chain, hops)
+        return old
+
+    def _used(self) -> frozenset[str]:
+        """The providers that some route leads to; all of them where there is no route."""
+        used = {each.provider for chain in self.directory.chains for each in chain.targets}
+        return frozenset(used or self.providers)
 
     # -- finding -------------------------------------------------------------------------------
 
@@ -271,3 +313,7 @@ class Pool:
             if route.pin is None and not any(hop.penalty.suppressed_since for hop in route.hops):
                 del self.restless[route]
         return events
+
+
+def _same_account(old: Provider, new: Provider) -> bool:
+    return (old.dialect, old.base_url) == (new.dialect, new.base_url)

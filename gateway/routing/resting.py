@@ -58,6 +58,10 @@ class Rests:
         self._spots: dict[Spot, None] = {}
         self._next_end = NEVER
 
+    def watch_providers(self, providers: frozenset[str]) -> None:
+        """All that must be out of reach for the network to be away."""
+        self._providers = providers
+
     def all(self) -> Iterable[Spot]:
         return self._spots.keys()
 

@@ -80,9 +80,20 @@ class ProviderState:
             for order, each in enumerate(ordered)
         ]
         """Best tier first, inside a tier in the file's order."""
-        self.groups = {
-            model: group for group, models in config.quota_groups.items() for model in models
-        }
+        self.groups = _groups(config)
+
+    def reconfigure(self, config: Provider, stability: Stability) -> None:
+        """The same account under a new configuration: credentials that stay keep their state."""
+        known = {(key.name, key.config.key.reveal()): key for key in self.credentials}
+        self.config, self.stability, self.groups = config, stability, _groups(config)
+        decay = stability.ladder_decay_seconds
+        self.credentials = []
+        for order, each in enumerate(sorted(config.credentials, key=lambda key: key.priority)):
+            key = known.get((each.name, each.key.reveal()))
+            if key is None:
+                key = CredentialState(config.name, each, order, decay_seconds=decay)
+            key.config, key.order = each, order
+            self.credentials.append(key)
 
     @property
     def name(self) -> str:
@@ -264,6 +275,18 @@ class RouteState:
         self.waiting = 0
         """Requests that wait for something to become ready."""
 
+    def reconfigure(self, chain: Chain, hops: list[HopState]) -> None:
+        """The same route with other targets: what it remembers of those that stay is kept."""
+        gone = frozenset(hop.target.name for hop in self.hops if hop not in hops)
+        self.chain, self.hops = chain, hops
+        self.sessions.forget(gone)
+        if self.active not in hops:
+            self.active = next((hop for hop in hops if hop.target.provider.credentials), hops[0])
+        if self.pin is not None and not {self.pin.hop, self.pin.before} <= set(hops):
+            self.pin = None
+        if self.ramp is not None and self.ramp.origin not in hops:
+            self.ramp = None
+
     def pinned(self, now: Instant) -> HopState | None:
         return self.pin.hop if self.pin is not None and self.pin.until > now else None
 
@@ -289,6 +312,10 @@ def build_providers(config: Config) -> dict[str, ProviderState]:
         name: ProviderState(provider, config.provider_stability(name))
         for name, provider in config.providers.items()
     }
+
+
+def _groups(config: Provider) -> dict[str, str]:
+    return {model: group for group, models in config.quota_groups.items() for model in models}
 
 
 def _forget_peaceful(spots: dict[str, Spot]) -> None:
