@@ -21,6 +21,7 @@ from typing import Any
 
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
+from yarl import URL
 
 from gateway import config_file
 from gateway.api.context import Context
@@ -125,7 +126,8 @@ class Client:
     ) -> Got:
         """`headers` are written with underscores."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        async with self.http.request(method, self.url + path, data=data, headers=named) as response:
+        url = URL(self.url + path, encoded=True)
+        async with self.http.request(method, url, data=data, headers=named) as response:
             return Got(response.status, response.headers.copy(), await response.read())
 
     async def get(self, path: str, **headers: str) -> Got:
