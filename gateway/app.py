@@ -210,12 +210,15 @@ class Background:
 
 @asynccontextmanager
 async def background() -> AsyncIterator[Background]:
-    async with asyncio.TaskGroup() as group:
-        tasks = Background(group)
-        try:
-            yield tasks
-        finally:
-            tasks.stop()
+    group = asyncio.TaskGroup()
+    await group.__aenter__()
+    tasks = Background(group)
+    try:
+        yield tasks
+    finally:
+        tasks.stop()
+        # None: an error of the body, such as a port in use, goes its own way and in no group.
+        await group.__aexit__(None, None, None)
 
 
 async def _tick(pool: Pool, spine: Spine, clock: Clock) -> None:

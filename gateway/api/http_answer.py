@@ -38,6 +38,11 @@ class HttpAnswer:
 
     async def _prepare(self, response: web.StreamResponse) -> None:
         self.response = response
+        body = self._request.content
+        if body.exception() is not None:
+            # Where the next request begins behind a broken body, nobody knows.
+            response.force_close()
+            body.feed_eof()  # aiohttp would read the rest of it, fail again and log a surprise.
         await self._bounded(response.prepare(self._request))
 
     async def _bounded(self, writing: object) -> None:

@@ -19,6 +19,9 @@ from gateway.wire.base import Asked, ClientError
 SESSION_ID_BYTES_MAX = 256
 """Real ids are UUIDs of 36 bytes; longer ones would fill the store with what a client made up."""
 
+MODEL_CHARS_MAX = 512
+"""Longer than any ARN or path that names a model; it travels in headers and rows."""
+
 
 class _Fields(msgspec.Struct):
     """The fields decoded; msgspec skips all others without building them."""
@@ -182,6 +185,8 @@ def _model(value: object) -> str:
         raise _wrong("`model`", "a string", value)
     if not value.isprintable():
         raise _invalid("`model` holds characters that cannot be printed.")
+    if len(value) > MODEL_CHARS_MAX:
+        raise _invalid(f"`model` is longer than {MODEL_CHARS_MAX} characters.")
     return value
 
 

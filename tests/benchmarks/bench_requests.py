@@ -1,0 +1,62 @@
+"""What a single answer costs: requests per second, CPU per request, and time added at low rate."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from statistics import median
+
+from tests.benchmarks.http_bytes import chat_request
+from tests.benchmarks.load import closed_loop, fixed_rate
+from tests.benchmarks.report import show
+from tests.benchmarks.subjects import Subject
+
+CONNECTIONS = (16, 64)
+ROUNDS = 3
+SLICE_SECONDS = 1.2
+WARM_SECONDS = 0.5
+RATE_PER_SECOND = 100.0
+MICROS = 1e6
+
+
+def throughput(subjects: Sequence[Subject]) -> None:
+    request = chat_request()
+    gateways = [subject for subject in subjects if subject.name != "direct"]
+    for subject in gateways:
+        asyncio.run(closed_loop(subject.port, request, count=16, seconds=WARM_SECONDS))
+    for count in CONNECTIONS:
+        figures: dict[str, dict[str, list[float]]] = {
+            each.name: {"requests/s": [], "CPU us/request": []} for each in gateways
+        }
+        for _ in range(ROUNDS):
+            for subject in gateways:
+                before = subject.cpu_seconds()
+                took = asyncio.run(
+                    closed_loop(subject.port, request, count=count, seconds=SLICE_SECONDS)
+                )
+                used = subject.cpu_seconds() - before
+                into = figures[subject.name]
+                into["requests/s"].append(took.requests / took.seconds)
+                into["CPU us/request"].append(used / took.requests * MICROS)
+        show(f"Single answers, {count} connections", "closed loop", figures)
+
+
+def added_latency(subjects: Sequence[Subject]) -> None:
+    request = chat_request()
+    figures: dict[str, dict[str, list[float]]] = {
+        each.name: {"p50 us": [], "added us": []} for each in subjects
+    }
+    for _ in range(ROUNDS):
+        bare = 0.0
+        for subject in subjects:
+            took = asyncio.run(
+                fixed_rate(subject.port, request, per_second=RATE_PER_SECOND, seconds=SLICE_SECONDS)
+            )
+            middle = median(took.to_last) * MICROS
+            into = figures[subject.name]
+            into["p50 us"].append(middle)
+            if subject.name == "direct":
+                bare = middle
+            else:
+                into["added us"].append(middle - bare)
+    show(f"Latency at {RATE_PER_SECOND:.0f} requests/s", "added: less the direct one", figures)
