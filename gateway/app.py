@@ -15,6 +15,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version as installed_version
 from importlib.resources import files
 from pathlib import Path
@@ -25,15 +26,18 @@ from prometheus_client import CollectorRegistry
 
 from gateway import config_file
 from gateway.api.access import Access
-from gateway.api.context import Context
+from gateway.api.context import Context, ReloadRefused
 from gateway.api.routes import application
+from gateway.app_reload import Reloader
 from gateway.app_store import Store
 from gateway.clock import SystemClock
 from gateway.config import Config, Dialect
 from gateway.config_file import Loaded
 from gateway.events import ProcessStarted, ProcessStopped
 from gateway.relay.loop import Relay
+from gateway.routing.hands import Hands
 from gateway.routing.pool import Pool
+from gateway.routing.restoring import restore
 from gateway.routing.snapshot import snapshot
 from gateway.spine import Spine
 from gateway.telemetry.log import LogSink, configure
@@ -75,65 +79,34 @@ def speaks(provider: str, client: str) -> bool:
 
 @asynccontextmanager
 async def running(
-    loaded: Loaded, *, demo: bool = False, host: str | None = None, port: int | None = None
+    loaded: Loaded,
+    *,
+    demo: bool = False,
+    host: str | None = None,
+    port: int | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Running]:
-    """The gateway, from its first resource opened to its last one closed."""
-    config, clock, rng = loaded.config, SystemClock(), Random()
-    now = clock.now()
+    """The gateway, from its first resource opened to its last one closed.
+
+    `environ` is what a reload reads beside the file; None is the process's own.
+    """
+    clock, rng = SystemClock(), Random()
     async with AsyncExitStack() as stack:
-        store = Store(config.storage, folder=loaded.folder)
-        spine = Spine(
-            clock=clock,
-            rng=rng,
-            boot_id=f"{rng.getrandbits(64):016x}",
-            config_version=loaded.version,
-        )
-        metrics = MetricsSink(config, version=_version(), registry=CollectorRegistry())
-        _attach(spine, config, store, metrics)
-        if not await store.open():
-            log.error("the store cannot be opened; serving without it", extra=_why(store))
-        await stack.enter_async_context(spine)
-        spine.emit(
-            ProcessStarted(
-                ts=now.timestamp,
-                version=_version(),
-                python=platform.python_version(),
-                sqlite=sqlite3.sqlite_version,
-            )
-        )
-        stack.callback(_tell_stopped, spine, clock)
+        sinks = await _sinks(stack, loaded, clock, rng)
         session = await stack.enter_async_context(open_session())
         simulated = SimulatedUpstream(clock=clock, rng=rng)
-        pool = Pool(config, rng=rng, now=now, speaks=speaks)
-        relay = Relay(
-            pool=pool,
-            upstreams=_upstreams(DirectUpstream(session), simulated),
-            emit=spine.emit_all,
-            clock=clock,
-            rng=rng,
+        upstreams = _upstreams(DirectUpstream(session), simulated)
+        context = _context(loaded, sinks, upstreams, clock, rng, demo=demo, host=host)
+        reloader = Reloader(
+            loaded,
+            environ=os.environ if environ is None else environ,
+            configured=sinks.metrics.configure,
         )
-        lag = LoopLag(clock)
-        context = Context(
-            config=config,
-            config_path=str(loaded.path) if loaded.path is not None else None,
-            config_shown=lambda: config_file.masked(config),
-            version=_version(),
-            boot_id=spine.boot_id,
-            started=now.timestamp,
-            demo=demo,
-            pool=pool,
-            relay=relay,
-            spine=spine,
-            access=Access(config.auth, host=host or config.server.host),
-            history=store,
-            scrape=_scraper(pool, spine, metrics, store, lag, clock),
-            clock=clock,
-            rng=rng,
-            console=_console(),
-        )
+        context.reload = partial(reloader.reload, context)
+        await _restore(context, sinks.store)
         tasks = await stack.enter_async_context(background())
-        tasks.run(_tick(pool, spine, clock), name="tick")
-        tasks.run(lag.run(), name="loop lag")
+        tasks.run(_tick(context), name="tick")
+        tasks.run(sinks.lag.run(), name="loop lag")
         url = await _listen(stack, context, host=host, port=port)
         context.ready = True
         stack.callback(_not_ready, context)
@@ -141,6 +114,84 @@ async def running(
             traffic = await stack.enter_async_context(background())
             traffic.run(_traffic(context, url), name="demo traffic")
         yield Running(url, context, simulated)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sinks:
+    """Everybody who is told what happens."""
+
+    spine: Spine
+    store: Store
+    metrics: MetricsSink
+    lag: LoopLag
+
+
+async def _sinks(stack: AsyncExitStack, loaded: Loaded, clock: Clock, rng: Random) -> _Sinks:
+    config, now = loaded.config, clock.now()
+    store = Store(config.storage, folder=loaded.folder)
+    spine = Spine(
+        clock=clock,
+        rng=rng,
+        boot_id=f"{rng.getrandbits(64):016x}",
+        config_version=loaded.version,
+    )
+    metrics = MetricsSink(config, version=_version(), registry=CollectorRegistry())
+    _attach(spine, config, store, metrics)
+    if not await store.open():
+        log.error("the store cannot be opened; serving without it", extra=_why(store))
+    await stack.enter_async_context(spine)
+    spine.emit(
+        ProcessStarted(
+            ts=now.timestamp,
+            version=_version(),
+            python=platform.python_version(),
+            sqlite=sqlite3.sqlite_version,
+        )
+    )
+    stack.callback(_tell_stopped, spine, clock)
+    return _Sinks(spine, store, metrics, LoopLag(clock))
+
+
+def _context(
+    loaded: Loaded,
+    sinks: _Sinks,
+    upstreams: Mapping[Dialect, Upstream],
+    clock: Clock,
+    rng: Random,
+    *,
+    demo: bool,
+    host: str | None,
+) -> Context:
+    config, now = loaded.config, clock.now()
+    pool = Pool(config, rng=rng, now=now, speaks=speaks)
+    relay = Relay(pool=pool, upstreams=upstreams, emit=sinks.spine.emit_all, clock=clock, rng=rng)
+    return Context(
+        config=config,
+        config_path=str(loaded.path) if loaded.path is not None else None,
+        version=_version(),
+        boot_id=sinks.spine.boot_id,
+        started=now.timestamp,
+        demo=demo,
+        pool=pool,
+        relay=relay,
+        hands=Hands(pool, rng=rng),
+        spine=sinks.spine,
+        access=Access(config.auth, host=host or config.server.host),
+        history=sinks.store,
+        scrape=_scraper(pool, sinks, clock),
+        clock=clock,
+        rng=rng,
+        console=_console(),
+    )
+
+
+async def _restore(context: Context, store: Store) -> None:
+    """What the process before this one knew, if it left a history."""
+    now = context.clock.now()
+    found = await store.restored(now.timestamp)
+    if found is not None:
+        events = restore(context.pool, found["cooldowns"], found["switches"], now)
+        context.emit(events)
 
 
 def _attach(spine: Spine, config: Config, store: Store, metrics: MetricsSink) -> None:
@@ -178,15 +229,17 @@ def _upstreams(direct: Upstream, simulated: Upstream) -> Mapping[Dialect, Upstre
 
 
 def _scraper(
-    pool: Pool, spine: Spine, metrics: MetricsSink, store: Store, lag: LoopLag, clock: Clock
+    pool: Pool, sinks: _Sinks, clock: Clock
 ) -> Callable[[str], Awaitable[tuple[bytes, str]]]:
     async def scrape(accept: str) -> tuple[bytes, str]:
         now = clock.now()
-        spine.emit_all(pool.expire(now))
-        await spine.settled(metrics.name, 1.0)
-        view = snapshot(pool, now)
-        render = metrics.scrape(
-            view, spine.stats(), store_bytes=store.bytes(), loop_lag_seconds=lag.seconds
+        sinks.spine.emit_all(pool.expire(now))
+        await sinks.spine.settled(sinks.metrics.name, 1.0)
+        render = sinks.metrics.scrape(
+            snapshot(pool, now),
+            sinks.spine.stats(),
+            store_bytes=sinks.store.bytes(),
+            loop_lag_seconds=sinks.lag.seconds,
         )
         return await asyncio.to_thread(render, accept)
 
@@ -221,11 +274,11 @@ async def background() -> AsyncIterator[Background]:
         await group.__aexit__(None, None, None)
 
 
-async def _tick(pool: Pool, spine: Spine, clock: Clock) -> None:
-    """Tells of cooldowns that are over while no request comes by."""
+async def _tick(context: Context) -> None:
+    """Tells of what is over while no request comes by, and wakes those who wait for it."""
     while True:
-        await clock.sleep(TICK_SECONDS)
-        spine.emit_all(pool.expire(clock.now()))
+        await context.clock.sleep(TICK_SECONDS)
+        context.emit(context.pool.expire(context.clock.now()))
 
 
 async def _listen(
@@ -328,11 +381,28 @@ async def _process(loaded: Loaded, *, demo: bool, host: str | None, port: int | 
             for warning in loaded.warnings:
                 log.warning("configuration", extra={"warning": warning})
             print(_welcome(gateway, loaded, demo=demo), flush=True)  # noqa: T201
-            await stop.wait()
+            async with background() as tasks:
+                tasks.run(_reload_on_hangup(gateway.context), name="reload")
+                await stop.wait()
     except OSError as error:
         log.error("cannot serve", extra={"cause": str(error)})  # noqa: TRY400
         return 1
     return 0
+
+
+async def _reload_on_hangup(context: Context) -> None:
+    """SIGHUP reads the configuration again."""
+    asked = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, asked.set)
+    while True:
+        await asked.wait()
+        asked.clear()
+        try:
+            changes = await context.reload("signal")
+            log.info("the configuration was reloaded", extra={"changes": list(changes)})
+        except ReloadRefused as refused:
+            problems = list(refused.problems)
+            log.error("the configuration was rejected", extra={"problems": problems})  # noqa: TRY400
 
 
 def _stop_on_signals() -> asyncio.Event:

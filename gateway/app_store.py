@@ -15,10 +15,11 @@ from typing import Any, cast
 from gateway.api.context import HistoryQuestionError, HistoryUnavailable, Item
 from gateway.config import Storage
 from gateway.events import Stamped
+from gateway.units import Timestamp
 from storage.database import Database, database_path, open_database
 from storage.filters import Order, QueryError
 from storage.models import StorageError
-from storage.queries import Queries
+from storage.queries import Queries, Restored
 from storage.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -80,6 +81,16 @@ class Store:
             await self._writer.close()
         finally:
             await database.close()
+
+    async def restored(self, now: Timestamp) -> Restored | None:
+        """What the last process left; None where there is no readable history."""
+        if self._queries is None:
+            return None
+        try:
+            return await self._queries.restore(now)
+        except (StorageError, QueryError):
+            log.exception("what the last process left cannot be read")
+            return None
 
     # -- the history ---------------------------------------------------------------------------
 

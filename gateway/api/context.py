@@ -70,12 +70,15 @@ class ReloadRefused(Exception):
         self.problems = tuple(problems)
 
 
+async def no_reload(_actor: str) -> Sequence[str]:
+    """Of a gateway whose configuration has no source to read again."""
+    raise ReloadRefused(("there is no configuration to read again",))
+
+
 @dataclass(slots=True, kw_only=True)
 class Context:
     config: Config
     config_path: str | None
-    config_shown: Callable[[], Mapping[str, Any]]
-    """The effective configuration, masked."""
     version: str
     boot_id: str
     started: Timestamp
@@ -83,9 +86,6 @@ class Context:
     pool: Pool
     relay: Relay
     hands: Hands
-    reload: Callable[[str], Awaitable[Sequence[str]]]
-    """Reads the configuration again on behalf of an actor. The dotted paths that changed; raises
-    `ReloadRefused`."""
     spine: Spine
     access: Access
     history: History
@@ -95,6 +95,9 @@ class Context:
     rng: Random
     console: Mapping[str, tuple[bytes, str]] = field(default_factory=dict)
     """File name → content and type."""
+    reload: Callable[[str], Awaitable[Sequence[str]]] = no_reload
+    """Reads the configuration again on behalf of an actor. The dotted paths that changed; raises
+    `ReloadRefused`."""
     ready: bool = False
     """Started, and not yet asked to stop."""
     internal_errors: int = 0

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from gateway.api.context import CONTEXT, Context
 from gateway.api.errors import json_response
+from gateway.config_file import masked
 from gateway.routing.snapshot import snapshot
 from gateway.units import MICROS
 
@@ -81,5 +82,5 @@ def _store(context: Context) -> dict[str, Any]:
 async def config(request: web.Request) -> web.Response:
     context = request.app[CONTEXT]
     return json_response(
-        {"version": context.spine.config_version, "config": context.config_shown()}
+        {"version": context.spine.config_version, "config": masked(context.config)}
     )
