@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 import click
 
+from gateway import cli_hands
+from gateway.cli_options import config_option, host_option, json_option, port_option, url_option
+
 if TYPE_CHECKING:
     from gateway.config import Config
     from gateway.config_file import Loaded
@@ -24,24 +27,6 @@ EVENTS_MAX: Final = 1000
 """The most that one page of the history holds."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-config_option = click.option(
-    "--config",
-    "config_path",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Configuration file; else EVENKEEL_CONFIG, else ./evenkeel.yaml.",
-)
-url_option = click.option(
-    "--url",
-    metavar="URL",
-    help="Of the gateway; else as configured, else http://127.0.0.1:8080.",
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-host_option = click.option("--host", metavar="HOST", help="Listen here instead of `server.host`.")
-port_option = click.option(
-    "--port", type=click.IntRange(0, 65535), help="Listen here instead of `server.port`; 0: any."
-)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -313,3 +298,7 @@ def _loaded(path: Path | None) -> Loaded:
     for warning in loaded.warnings:
         note(f"warning: {warning}")
     return loaded
+
+
+for command in cli_hands.COMMANDS:
+    cli.add_command(command)

@@ -76,6 +76,25 @@ async def ask(gateway: Gateway, path: str, params: Params | None = None) -> Any:
         raise Unreachable(_no_gateway(gateway, error)) from error
 
 
+async def tell(gateway: Gateway, path: str, body: Item, *, actor: str) -> Any:  # noqa: ANN401
+    """The JSON that a POST gives: an act of the operator's. Raises `Unreachable` and `Refused`."""
+    import aiohttp
+    from yarl import URL
+
+    limits = aiohttp.ClientTimeout(total=ANSWER_SECONDS, sock_connect=CONNECT_SECONDS)
+    headers = {**gateway.headers, "x-evenkeel-actor": actor}
+    url = URL(gateway.url + path, encoded=True)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=limits, headers=headers) as session,
+            session.post(url, json=body, allow_redirects=False) as answer,
+        ):
+            await _check(gateway, answer)
+            return await answer.json()
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise Unreachable(_no_gateway(gateway, error)) from error
+
+
 async def request(gateway: Gateway, request_id: str) -> Item:
     """One request with its candidates."""
     found: Item = await ask(gateway, f"/api/v1/requests/{quote(request_id, safe='')}")
@@ -168,7 +187,9 @@ def _told(body: str) -> str:
         return ""
     error = found.get("error", found) if isinstance(found, dict) else None
     message = error.get("message") if isinstance(error, dict) else error
-    return message if isinstance(message, str) else ""
+    problems = error.get("problems") if isinstance(error, dict) else None
+    lines = [message, *problems] if isinstance(problems, list) else [message]
+    return "\n".join(line for line in lines if isinstance(line, str))
 
 
 def _no_gateway(gateway: Gateway, error: BaseException) -> str:

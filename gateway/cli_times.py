@@ -12,6 +12,21 @@ AGE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])", re.ASCII)
 UNIT_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
+def seconds(text: str) -> float:
+    """The length meant by `24h`, `30m`, `90s` or a bare number of seconds.
+
+    Raises ValueError with a sentence for whoever wrote it.
+    """
+    age = AGE.fullmatch(text.strip())
+    if age is not None:
+        return float(age[1]) * UNIT_SECONDS[age[2]]
+    try:
+        return float(text)
+    except ValueError:
+        message = f"{text!r} is no length of time such as 2h, 30m or 90s"
+        raise ValueError(message) from None
+
+
 def moment(text: str, *, now: Timestamp) -> Timestamp:
     """The Unix time meant by an age (`24h` ago) or a time; without an offset it is local.
 

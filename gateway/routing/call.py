@@ -182,6 +182,7 @@ class Call:
         self, now: Moment, *, own_fault: bool = False, deadline_passed: bool = False
     ) -> GiveUp:
         self._move("give_up")
+        self._patience.stop(now)
         listed = parts(self._record.attempts, self._skips, now.instant)
         bad = self._record.first_bad()
         failure = bad.failure if bad else None
@@ -235,7 +236,7 @@ class Call:
             trigger=Trigger("", self.facts.request_id, attempt.id),
             trace=self.facts.trace_id,
         )
-        return events + self._seating.served(attempt.candidate, probe=attempt.probe, now=now)
+        return events + self._seating.served(attempt.candidate, now=now)
 
     def finished(self, now: Moment, seen: Seen) -> list[Event]:
         """The whole answer is with the client."""

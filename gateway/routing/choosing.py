@@ -21,6 +21,7 @@ from gateway.routing.readiness import (
     Look,
     credential_look,
     full,
+    has_turn,
     target_look,
 )
 from gateway.routing.rotation import rotate
@@ -97,7 +98,8 @@ def choose(
             break
     skips = picker.reported(chosen, ranked)
     first = ranked[0][1] if ranked else None
-    no_room = first is not None and first.index in picker.no_room
+    spills = chosen is None or chosen.hop is not first
+    no_room = spills and first is not None and first.index in picker.no_room
     probe = chosen is not None and (rank is Rank.DUTY or on_trial(chosen, now.instant))
     return Choice(chosen, skips, probe=probe, full=first if no_room else None)
 
@@ -152,9 +154,7 @@ class _Picker:
             return Skip(hop, "", SkipReason.PROBING)
         if look.admission is Admission.TRIAL and not trials:
             return Skip(hop, "", SkipReason.NOT_PREFERRED, ON_TRIAL)
-        provider = target.provider
-        queued = provider.queue and next(iter(provider.queue)) != wanted.request
-        if queued or full(provider.in_flight, provider.config.max_in_flight):
+        if not has_turn(target.provider, wanted.request):
             self.no_room.add(hop.index)
             return Skip(hop, "", SkipReason.AT_CAPACITY)
         return None

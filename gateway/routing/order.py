@@ -22,10 +22,10 @@ class Rank(IntEnum):
 
     PIN = 0
     """An operator's choice."""
-    SEAT = 1
-    """The session lives there."""
-    DUTY = 2
+    DUTY = 1
     """It is to be tested, by this request."""
+    SEAT = 2
+    """The session lives there."""
     RAMP = 3
     """The route has just left it, and this session is not among the first to follow."""
     POINTER = 4

@@ -195,6 +195,7 @@ class Pool:
         self.budget.request(now.instant)
         if cold:
             route.arrivals.append(now.instant)
+            route.last_cold = now.instant
 
     def take(
         self,

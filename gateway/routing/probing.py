@@ -14,6 +14,7 @@ from gateway.routing.readiness import (
     candidate_spots,
     credential_look,
     full,
+    has_turn,
     stands_back,
     target_look,
 )
@@ -40,17 +41,15 @@ def duty(route: RouteState, *, cold: bool, now: Instant) -> HopState | None:
 
 def _can_be_tested(hop: HopState, now: Instant) -> bool:
     target = hop.target
-    provider = target.provider
     usable = (Admission.READY, Admission.TRIAL)
-    if target.probed(now) or target.drained(now):
-        return False
-    if full(provider.in_flight, provider.config.max_in_flight):
+    if target.probed(now) or target.drained(now) or not has_turn(target.provider, ""):
         return False
     if target_look(target, now, recheck=True).admission not in usable:
         return False
     return any(
         credential_look(target, key, now, recheck=True).admission in usable
-        for key in provider.credentials
+        for key in target.provider.credentials
+        if not full(key.in_flight, key.config.max_in_flight)
     )
 
 

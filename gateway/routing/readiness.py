@@ -7,7 +7,7 @@ from enum import Enum
 
 from gateway.config import Stability
 from gateway.routing.cooldown import Cooldown, Spot
-from gateway.routing.state import Candidate, CredentialState, HopState, TargetState
+from gateway.routing.state import Candidate, CredentialState, HopState, ProviderState, TargetState
 from gateway.units import Instant
 
 PROBE_SECONDS = 1.0
@@ -135,12 +135,10 @@ def full(in_flight: int, limit: int | None) -> bool:
     return limit is not None and in_flight >= limit
 
 
-def has_room(target: TargetState) -> bool:
-    """Whether some credential and the provider could take one more attempt."""
-    provider = target.provider
-    if full(provider.in_flight, provider.config.max_in_flight):
-        return False
-    return any(not full(key.in_flight, key.config.max_in_flight) for key in provider.credentials)
+def has_turn(provider: ProviderState, request: str) -> bool:
+    """Whether the provider has room, and nobody else waits for it longer than this request."""
+    first = next(iter(provider.queue), request)
+    return first == request and not full(provider.in_flight, provider.config.max_in_flight)
 
 
 def _recheck(target: TargetState, *, recheck: bool) -> float | None:

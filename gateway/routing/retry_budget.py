@@ -1,7 +1,7 @@
 """How many extra attempts the gateway may make: a share of its traffic, so that storms stay small.
 
-Only attempts that add load without a new chance are counted: asking the same candidate again, or
-another key of a target that is ill. The way to another target is never closed by a budget.
+Only an attempt that adds load without a new chance is counted: asking the same candidate again. The
+way to another key or target is never closed by a budget.
 """
 
 from __future__ import annotations

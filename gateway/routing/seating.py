@@ -43,7 +43,7 @@ class Seating:
         if self.binding is not None:
             self.seat = self.binding.home if self._going_home else self.binding.seat
 
-    def served(self, candidate: Candidate, *, probe: bool, now: Moment) -> list[Event]:
+    def served(self, candidate: Candidate, *, now: Moment) -> list[Event]:
         """Content comes from `candidate`."""
         if not self._key:
             return []
@@ -51,13 +51,15 @@ class Seating:
         if binding is None:
             return self._bind(candidate, now)
         binding.last = now.instant
-        if binding.seat.holds(candidate) or (probe and not self._going_home):
+        home = binding.home.holds(candidate)
+        returns = home and self._going_home
+        if binding.seat.holds(candidate):
             return []
-        if binding.home.holds(candidate):
+        if not returns and self._stays(binding.seat, now.instant):
+            return []  # One rescued request is no move, nor is a probe.
+        if home:
             self._bounce(binding, now.instant)
             return self._moved(binding, None, REHOME, now)
-        if self._stays(binding.seat, now.instant):
-            return []  # One rescued request is no move.
         return self._moved(binding, Seat(candidate.hop, candidate.credential), DETOUR, now)
 
     def finished(self, usage: Usage | None, now: Instant) -> None:

@@ -24,7 +24,9 @@ class Waiting:
                 return False
             self._routes[request] = route
             route.waiting += 1
-        if provider is not None and request not in provider.queue:
+        if provider is None:
+            self._leave_queue(request)
+        elif request not in provider.queue:
             if len(provider.queue) >= provider.stability.queue_waiters:
                 self.leave(request)
                 return False

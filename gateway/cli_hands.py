@@ -1,0 +1,210 @@
+"""The operator's commands: explain a decision, and change the state of a running gateway.
+
+Each act is an event in the history, with the name of whoever ran the command and the note given.
+"""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import click
+
+from gateway.cli_options import config_option, json_option, url_option
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Body = Mapping[str, str | float | None]
+
+note_option = click.option("--note", default="", help="Why; it stands in the history.")
+for_option = click.option(
+    "--for",
+    "duration",
+    metavar="DURATION",
+    help="How long, such as 30m, 2h, 90s; else until it is undone.",
+)
+
+
+def acts(command: Command) -> Command:
+    """The options of every act."""
+    for option in (json_option, note_option, url_option, config_option):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("model", metavar="MODEL")
+@click.option("--session", default="", help="As a request of this session would be decided.")
+@click.option("--dialect", type=click.Choice(["openai", "anthropic"]), default="openai")
+@config_option
+@url_option
+@json_option
+def explain(
+    model: str,
+    session: str,
+    dialect: str,
+    config_path: Path | None,
+    url: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Show which candidate a request for MODEL would get now.
+
+    Every candidate with its state and its reason. Sends nothing.
+    """
+    from gateway.cli_asked import asked, run
+    from gateway.cli_client import ask
+    from gateway.cli_output import print_json, print_table
+
+    gateway = asked(config_path, url).gateway
+    params = {"model": model, "session": session, "dialect": dialect}
+    found = run(lambda: ask(gateway, "/api/v1/explain", params))
+    if as_json:
+        print_json(found)
+        return
+    choice = found["choice"]
+    chosen = f"{choice['target']} with {choice['credential']}" if choice else "nobody"
+    test = ", as a probe" if choice and choice["probe"] else ""
+    click.echo(f"{model} would go to {chosen}{test}; the route stands on {found['active']}")
+    columns = ("target", "credential", "state", "reason", "ready_in_seconds")
+    rows = [tuple(_shown(each[name]) for name in columns) for each in found["candidates"]]
+    print_table("", ("target", "credential", "state", "reason", "ready in s"), rows)
+
+
+@click.command()
+@click.option("--target", default="", help="Only of this target, written provider/model.")
+@click.option("--provider", default="", help="Only of this provider.")
+@click.option("--credential", default="", help="Only of this credential, by its name.")
+@acts
+def reset(target: str, provider: str, credential: str, **common: Any) -> None:  # noqa: ANN401
+    """End cooldowns now, of one place or of all.
+
+    Routes that had left the place go back to it.
+    """
+    body = {"target": target, "provider": provider, "credential": credential}
+    _act("/api/v1/cooldowns/reset", body, common)
+
+
+@click.command()
+@click.argument("target", metavar="TARGET")
+@for_option
+@acts
+def rest(target: str, duration: str | None, **common: Any) -> None:  # noqa: ANN401
+    """Let TARGET rest from now on, for an hour if not said otherwise."""
+    _on_target(target, "rest", duration, common)
+
+
+@click.command()
+@click.argument("target", metavar="TARGET")
+@for_option
+@acts
+def drain(target: str, duration: str | None, **common: Any) -> None:  # noqa: ANN401
+    """Give TARGET no new requests; those under way end as they would."""
+    _on_target(target, "drain", duration, common)
+
+
+@click.command()
+@click.argument("target", metavar="TARGET")
+@acts
+def enable(target: str, **common: Any) -> None:  # noqa: ANN401
+    """Undo `rest` and `drain` of TARGET."""
+    _on_target(target, "enable", None, common)
+
+
+@click.command()
+@click.argument("route", metavar="ROUTE")
+@click.argument("target", metavar="TARGET")
+@for_option
+@acts
+def pin(route: str, target: str, duration: str | None, **common: Any) -> None:  # noqa: ANN401
+    """Serve ROUTE by TARGET as long as that can be."""
+    body = {"target": target, "expires_seconds": _seconds(duration)}
+    _act(f"/api/v1/routes/{quote(route, safe='')}/pin", body, common)
+
+
+@click.command()
+@click.argument("route", metavar="ROUTE")
+@acts
+def unpin(route: str, **common: Any) -> None:  # noqa: ANN401
+    """Let ROUTE choose for itself again."""
+    _act(f"/api/v1/routes/{quote(route, safe='')}/unpin", {}, common)
+
+
+@click.command("clear-penalty")
+@click.argument("route", metavar="ROUTE")
+@acts
+def clear_penalty(route: str, **common: Any) -> None:  # noqa: ANN401
+    """Forget how restless the targets of ROUTE have been."""
+    _act(f"/api/v1/routes/{quote(route, safe='')}/clear-penalty", {}, common)
+
+
+@click.command()
+@acts
+def reload(**common: Any) -> None:  # noqa: ANN401
+    """Have the gateway read its configuration again."""
+    _act("/api/v1/reload", {}, common)
+
+
+COMMANDS = (explain, reset, rest, drain, enable, pin, unpin, clear_penalty, reload)
+
+
+def _on_target(target: str, act: str, duration: str | None, common: Mapping[str, Any]) -> None:
+    from gateway.cli_asked import WRONG, stop
+
+    provider, slash, model = target.partition("/")
+    if not (provider and slash and model):
+        stop(f"TARGET is written provider/model, not {target!r}", WRONG)
+    path = f"/api/v1/targets/{quote(provider, safe='')}/{quote(model, safe='/')}/{act}"
+    _act(path, {"expires_seconds": _seconds(duration)}, common)
+
+
+def _act(path: str, body: Body, common: Mapping[str, Any]) -> None:
+    """Sends it, and prints what came of it as the history tells it."""
+    from gateway.cli_asked import asked, run
+    from gateway.cli_client import tell
+    from gateway.cli_output import print_json
+    from gateway.cli_sentences import sentence
+
+    gateway = asked(common["config_path"], common["url"]).gateway
+    sent = {name: value for name, value in body.items() if value not in ("", None)}
+    if path != "/api/v1/reload":
+        sent["note"] = common["note"]
+    found = run(lambda: tell(gateway, path, sent, actor=_actor()))
+    if common["as_json"]:
+        print_json(found)
+    elif "changes" in found:
+        changes = ", ".join(found["changes"]) or "nothing changed"
+        click.echo(f"configuration {found['config_version']}: {changes}")
+    else:
+        for event in found["events"]:
+            click.echo(sentence(_item(event)))
+
+
+def _item(event: Mapping[str, Any]) -> dict[str, Any]:
+    """An event as the history would show it."""
+    renamed = {"from_target": "from", "to_target": "to"}
+    return {renamed.get(name, name): value for name, value in event.items()}
+
+
+def _seconds(duration: str | None) -> float | None:
+    from gateway.cli_times import seconds
+
+    if duration is None:
+        return None
+    try:
+        return seconds(duration)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--for") from error
+
+
+def _actor() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return ""
+
+
+def _shown(value: object) -> str:
+    return "" if value is None else str(value)
