@@ -240,10 +240,7 @@ def unable(
 def least_bad(
     route: RouteState, wanted: Wanted, now: Moment, *, speaks: Speaks
 ) -> Candidate | None:
-    """When everything rests: the candidate whose *guessed* rest may be cut short by a probe.
-
-    None as long as a stated rest is the soonest to end: that one is known.
-    """
+    """When everything rests: the candidate whose *guessed* rests may be cut short by a probe."""
     found: list[tuple[float, Candidate]] = []
     for hop in route.hops:
         target = hop.target
@@ -251,7 +248,7 @@ def least_bad(
             continue
         if target.probed(now.instant) or target.name in wanted.given_up:
             continue
-        if target.provider.name in wanted.spent:
+        if target.provider.name in wanted.spent or not has_turn(target.provider, wanted.request):
             continue
         for key in target.provider.credentials:
             if (target.name, key.name) in wanted.tried:

@@ -80,6 +80,7 @@ class Spot:
     """
 
     __slots__ = (
+        "_before",
         "_decay_seconds",
         "_ended",
         "_last_seconds",
@@ -99,6 +100,8 @@ class Spot:
         self._level = 0
         self._ended: Instant | None = None
         self._last_seconds = 0.0
+        self._before = (0, False)
+        """Level and `unproven` before the running rest, for one that turns out to blame another."""
         self._looked: Instant | None = None
         """When the running rest was last probed."""
         self._looks = 0
@@ -197,7 +200,9 @@ class Spot:
             return events + self._extend(seconds, source=source, trigger=trigger, now=now)
         relapse = self._ended is not None and now.instant - self._ended < self._last_seconds
         # The peace before this rest is counted now: the next one is counted from this rest's end.
-        self._level = level or self.level(now.instant)
+        before = self.level(now.instant)
+        self._before = (before, self.unproven)
+        self._level = level or before
         self._looked, self._looks = None, 0
         self.unproven = self.unproven or source in TRIED_AFTER
         self.cooldown = Cooldown(
@@ -279,13 +284,18 @@ class Spot:
         return self._end(CooldownEnd.EXPIRED, at=cooldown.until, now=now)
 
     def end(self, how: CooldownEnd, *, now: Moment, actor: str = "", note: str = "") -> list[Event]:
-        """End the rest now, whatever its time. An operator's end also forgets ladder and trial."""
+        """End the rest now, whatever its time.
+
+        An operator's end also forgets ladder and trial; one that is superseded never happened.
+        """
         events = self.expire(now)
-        if self.cooldown is not None:
+        running = self.cooldown is not None
+        if running:
             events += self._end(how, at=now.instant, now=now, actor=actor, note=note)
-        if how in (CooldownEnd.OPERATOR, CooldownEnd.SUPERSEDED):
-            self._level = 0
-            self.unproven = False
+        if how is CooldownEnd.OPERATOR:
+            self._level, self.unproven = 0, False
+        elif how is CooldownEnd.SUPERSEDED and running:
+            self._level, self.unproven = self._before
         return events
 
     def _end(

@@ -13,6 +13,15 @@ from gateway.units import Instant
 
 GUARDED = frozenset({Failure.RATE_LIMITED, Failure.QUOTA_EXHAUSTED, Failure.AUTH})
 """Failures that blame a key; those of a target need no guard, they rest it as a whole anyway."""
+SILENT = frozenset(
+    {
+        Failure.FIRST_CONTENT_TIMEOUT,
+        Failure.IDLE_TIMEOUT,
+        Failure.RESET_BEFORE_CONTENT,
+        Failure.STREAM_BROKEN,
+    }
+)
+"""Failures that may come from a connection that has died: nobody answered."""
 REMEMBERED_MAX = 64
 LOCAL_REST_SECONDS = 1.0
 """While the network is away every target is asked again this soon; none climbs a ladder for it."""

@@ -311,7 +311,9 @@ class Pool:
         for route in list(self.restless):
             events += pointer.relax(route, now)
             events += pointer.unpin_over(route, now)
-            if route.pin is None and not any(hop.penalty.suppressed_since for hop in route.hops):
+            if route.pin is None and not any(
+                hop.penalty.suppressed_since is not None for hop in route.hops
+            ):
                 del self.restless[route]
         return events
 

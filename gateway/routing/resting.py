@@ -20,10 +20,10 @@ from gateway.events import (
     Scope,
 )
 from gateway.routing.cooldown import Spot, Trigger
-from gateway.routing.guard import LOCAL_REST_SECONDS, NetworkGuard
+from gateway.routing.guard import GUARDED, LOCAL_REST_SECONDS, SILENT, NetworkGuard
 from gateway.routing.policy import POLICY, Blame, Ladder, ladder, stated_rest
 from gateway.routing.readiness import credential_rest
-from gateway.routing.state import Candidate
+from gateway.routing.state import Candidate, ProviderState
 from gateway.units import Instant, Moment
 
 POOL_WIDE = "pool_wide"
@@ -95,54 +95,61 @@ class Rests:
             away = self._unreachable(candidate, now=now, trigger=trigger)
             if away is not None:
                 return away
-        else:
+        elif blamed.failure not in SILENT:
             self.network.reached(candidate.target.provider.name)
+        steps = ladder(blamed.failure, candidate.target.provider.stability)
         if rule.blame is Blame.HEALTH:
             candidate.target.health.bad(now.instant)
             spot = candidate.target.spot
             opens = not spot.rests(now.instant) and _trips(candidate, now.instant)
-            return self._rest(spot, candidate, blamed, climbs=opens, now=now, trigger=trigger)
+            climbed = steps if opens else None
+            return self._rest(spot, candidate, blamed, steps=climbed, now=now, trigger=trigger)
         together = self._alike(candidate, blamed, now=now, trigger=trigger)
         if together is not None:
             return together
         spot = _spot(candidate, blamed)
-        climbs = blamed.stated_seconds is None
-        return self._rest(spot, candidate, blamed, climbs=climbs, now=now, trigger=trigger)
+        climbed = steps if blamed.stated_seconds is None else None
+        return self._rest(spot, candidate, blamed, steps=climbed, now=now, trigger=trigger)
 
     def _alike(
         self, candidate: Candidate, blamed: Blamed, *, now: Moment, trigger: Trigger
     ) -> list[Event] | None:
-        """Where a whole pool of keys is refused alike: its provider rests, its keys do not."""
+        """Where a whole pool of keys is refused alike: its provider rests, its keys do not.
+
+        While that is known and nothing better is proved, one more refusal is no news of its key.
+        """
         provider = candidate.target.provider
         stated = blamed.stated_seconds
-        if blamed.alone or (stated is not None and stated > GUARD_STATED_SECONDS):
-            return None
-        keys = provider.guard.alike(
-            candidate.credential.name, blamed.failure, provider.stability, now.instant
+        wide = blamed_scope(candidate, blamed.failure, blamed.scope) in (
+            Scope.TARGET,
+            Scope.PROVIDER,
         )
-        if not keys:
+        if blamed.alone or wide or blamed.failure not in GUARDED:
             return None
-        provider.guard.clear()
-        events: list[Event] = [
-            PoolWideFailure(
-                ts=now.timestamp,
-                request_id=trigger.request_id,
-                provider=provider.name,
-                failure=blamed.failure,
-                credentials=len(keys),
+        if stated is not None and stated > GUARD_STATED_SECONDS:
+            return None
+        events: list[Event] = []
+        if not provider.spot.unproven:
+            keys = provider.guard.alike(
+                candidate.credential.name, blamed.failure, provider.stability, now.instant
             )
-        ]
-        for key in provider.credentials:
-            if key.name in keys:
-                for spot in (key.spot, *key.models.values()):
-                    if spot.cooldown is not None and spot.cooldown.reason == blamed.failure.value:
-                        events += spot.end(CooldownEnd.SUPERSEDED, now=now)
-        stability = provider.stability
-        steps = Ladder(stability.breaker_base_seconds, stability.breaker_cap_seconds)
+            if not keys:
+                return None
+            events.append(
+                PoolWideFailure(
+                    ts=now.timestamp,
+                    request_id=trigger.request_id,
+                    provider=provider.name,
+                    failure=blamed.failure,
+                    credentials=len(keys),
+                )
+            )
+            events += _acquit(provider, keys, blamed.failure, now)
         cause = Trigger(POOL_WIDE, trigger.request_id, trigger.attempt_id)
-        events += provider.spot.climb(steps, trigger=cause, now=now, rng=self._rng)
-        self.watch(provider.spot)
-        return events
+        steps = ladder(Failure.UNKNOWN, provider.stability)
+        return events + self._rest(
+            provider.spot, candidate, blamed, steps=steps, now=now, trigger=cause
+        )
 
     def _unreachable(
         self, candidate: Candidate, *, now: Moment, trigger: Trigger
@@ -177,15 +184,14 @@ class Rests:
         candidate: Candidate,
         blamed: Blamed,
         *,
-        climbs: bool,
+        steps: Ladder | None,
         now: Moment,
         trigger: Trigger,
     ) -> list[Event]:
         """The ladder's next step, the stated time, or the later of the two."""
         stability = candidate.target.provider.stability
         events: list[Event] = []
-        if climbs:
-            steps = ladder(blamed.failure, stability)
+        if steps is not None:
             events += spot.climb(steps, trigger=trigger, now=now, rng=self._rng)
         if blamed.stated_seconds is not None:
             seconds = stated_rest(blamed.stated_seconds, stability, self._rng.random())
@@ -212,6 +218,25 @@ def blamed_scope(candidate: Candidate, failure: Failure, scope: Scope | None) ->
     if scope is Scope.CREDENTIAL_MODEL or failure is Failure.QUOTA_EXHAUSTED:
         return Scope.QUOTA_GROUP if grouped else scope
     return scope
+
+
+def _acquit(
+    provider: ProviderState, keys: frozenset[str], failure: Failure, now: Moment
+) -> list[Event]:
+    """Ends the guessed rests that these keys got for what was not their fault."""
+    provider.guard.clear()
+    oldest = now.instant - provider.stability.guard_window_seconds
+    events: list[Event] = []
+    for key in provider.credentials:
+        if key.name not in keys:
+            continue
+        for spot in (key.spot, *key.models.values()):
+            rest = spot.running(now.instant)
+            if rest is None or rest.started.instant < oldest or rest.reason != failure.value:
+                continue
+            if rest.source is CooldownSource.LADDER:  # What was stated is kept.
+                events += spot.end(CooldownEnd.SUPERSEDED, now=now)
+    return events
 
 
 def _spot(candidate: Candidate, blamed: Blamed) -> Spot:

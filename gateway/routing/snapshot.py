@@ -11,7 +11,7 @@ from enum import StrEnum
 from gateway.events import CooldownSource, Scope
 from gateway.routing.cooldown import Cooldown, Spot
 from gateway.routing.pool import Pool
-from gateway.routing.readiness import kept_away_by
+from gateway.routing.readiness import Admission, credential_look, kept_away_by, target_look
 from gateway.routing.state import CredentialState, HopState, RouteState
 from gateway.units import Moment, Timestamp
 
@@ -20,15 +20,32 @@ class State(StrEnum):
     """Of a target on its route, or of a credential, the most limiting one first."""
 
     DISABLED = "disabled"
-    """By an operator, or it has no credential at all."""
+    """It has no credential at all."""
+    DRAINED = "drained"
+    """An operator lets it take no new requests."""
     COOLING = "cooling"
     """Nothing of it may be tried now."""
+    PROBING = "probing"
+    """Its rest is over, and one request is testing it."""
+    TRIAL = "trial"
+    """Its rest is over, and the next request that may test it will."""
+    SUPPRESSED = "suppressed"
+    """Usable, but it makes its route flap and stands behind the others."""
     HELD = "held"
     """Usable, but its fallback cooldown puts it behind the others."""
     READY = "ready"
 
 
-STATE_CODES = {State.READY: 0, State.HELD: 1, State.COOLING: 2, State.DISABLED: 3}
+STATE_CODES = {
+    State.READY: 0,
+    State.HELD: 1,
+    State.COOLING: 2,
+    State.DISABLED: 3,
+    State.SUPPRESSED: 4,
+    State.TRIAL: 5,
+    State.PROBING: 6,
+    State.DRAINED: 7,
+}
 """The values of `evenkeel_target_state`; stable once released, new states get new numbers."""
 
 
@@ -87,6 +104,11 @@ class TargetView:
     ready_in_seconds: float
     credentials_ready: int
     credentials: int
+    penalty: float
+    suppressed: bool
+    """Above the line of damping, whether or not damping is obeyed."""
+    good_answers: int
+    """Evidence for a return to it, so far."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +117,15 @@ class RouteView:
     active: str
     active_since: Timestamp
     dwell_seconds: float
+    flapping: bool
+    pinned: str
+    """Target an operator has pinned it to; else empty."""
+    pinned_until: Timestamp | None
+    moves_left: float
+    """Voluntary moves it may make now."""
+    sessions: int
+    waiting: int
+    """Requests that wait for a candidate."""
     targets: tuple[TargetView, ...]
     """In the configured order."""
 
@@ -147,11 +178,13 @@ def _rest(spot: Spot, now: Moment) -> Rest:
 
 
 def _credential(credential: CredentialState, now: Moment) -> CredentialView:
-    rest = credential.spot.running(now.instant)
+    spot = credential.spot
+    rest = spot.running(now.instant)
+    state = State.COOLING if rest else State.TRIAL if spot.unproven else State.READY
     return CredentialView(
         credential=credential.name,
         priority=credential.config.priority,
-        state=State.COOLING if rest else State.READY,
+        state=state,
         reason=rest.reason if rest else "",
         until=now.at(rest.until) if rest else None,
         in_flight=credential.in_flight,
@@ -160,11 +193,18 @@ def _credential(credential: CredentialState, now: Moment) -> CredentialView:
 
 
 def _route(pool: Pool, route: RouteState, now: Moment) -> RouteView:
+    pin = route.pin if route.pinned(now.instant) is not None else None
     return RouteView(
         route=route.chain.name,
         active=route.active.target.name,
         active_since=now.at(route.active_since),
         dwell_seconds=now.instant - route.active_since,
+        flapping=any(hop.penalty.suppressed_since is not None for hop in route.hops),
+        pinned=pin.hop.target.name if pin is not None else "",
+        pinned_until=now.at(pin.until) if pin is not None else None,
+        moves_left=route.moves.left(route.chain.stability, now.instant),
+        sessions=len(route.sessions),
+        waiting=route.waiting,
         targets=tuple(_target(pool, route, hop, now) for hop in route.hops),
     )
 
@@ -172,8 +212,7 @@ def _route(pool: Pool, route: RouteState, now: Moment) -> RouteView:
 def _target(pool: Pool, route: RouteState, hop: HopState, now: Moment) -> TargetView:
     target = hop.target
     state, rest = _state(hop, now)
-    keys = target.provider.credentials
-    ready = [pool.credential_rest(target, key, now) is None for key in keys]
+    looks = [credential_look(target, key, now.instant) for key in target.provider.credentials]
     return TargetView(
         target=target.name,
         provider=target.provider.name,
@@ -183,17 +222,33 @@ def _target(pool: Pool, route: RouteState, hop: HopState, now: Moment) -> Target
         reason=rest.reason if rest else "",
         until=now.at(rest.until) if rest else None,
         ready_in_seconds=pool.ready_in(hop, now),
-        credentials_ready=sum(ready),
-        credentials=len(ready),
+        credentials_ready=sum(look.admission is not Admission.RESTING for look in looks),
+        credentials=len(looks),
+        penalty=hop.penalty.value(hop.stability, now.instant),
+        suppressed=hop.penalty.suppressed_since is not None,
+        good_answers=hop.evidence.good,
     )
 
 
 def _state(hop: HopState, now: Moment) -> tuple[State, Cooldown | None]:
     """The state, and the rest that makes it so."""
-    if not hop.target.provider.credentials:
+    target = hop.target
+    if not target.provider.credentials:
         return State.DISABLED, None
+    if target.drained(now.instant):
+        return State.DRAINED, None
     rest = kept_away_by(hop, now.instant)
     if rest is not None:
         return State.COOLING, rest
-    held = hop.hold.running(now.instant)
-    return (State.HELD, held) if held is not None else (State.READY, None)
+    if target.probed(now.instant):
+        return State.PROBING, None
+    look = target_look(target, now.instant)
+    keys = (credential_look(target, key, now.instant) for key in target.provider.credentials)
+    if look.admission is Admission.TRIAL or not any(k.admission is Admission.READY for k in keys):
+        return State.TRIAL, None
+    hold = hop.hold.running(now.instant)
+    if hold is not None:
+        return State.HELD, hold
+    if hop.penalty.suppresses(hop.stability):
+        return State.SUPPRESSED, None
+    return State.READY, None

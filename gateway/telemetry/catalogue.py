@@ -147,7 +147,8 @@ ROUTE_ACTIVE: Final = _gauge(
 )
 TARGET_STATE: Final = _gauge(
     "evenkeel_target_state",
-    "State of a target on a route: 0 ready, 1 held, 2 cooling, 3 disabled.",
+    "State of a target on a route: 0 ready, 1 held, 2 cooling, 3 disabled, 4 suppressed, "
+    "5 on trial, 6 probing, 7 drained.",
     "route",
     "target",
 )
@@ -245,7 +246,7 @@ TOKEN_KINDS: Final = {
 }
 """Field of `Usage` → label. Cached ones are also input, reasoning ones also output."""
 SESSION_MOVE_KINDS: Final = ("detour", "rebind", "rehome")
-RETURN_REASONS: Final = ("hold_ended", "recovered")
+RETURN_REASONS: Final = ("recovered",)
 
 
 # -- spans ---------------------------------------------------------------------------------------

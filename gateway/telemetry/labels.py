@@ -23,6 +23,7 @@ from gateway.events import (
 )
 from gateway.routing.directory import DIRECT
 from gateway.routing.policy import POLICY, Blame
+from gateway.routing.resting import NETWORK, POOL_WIDE
 from gateway.telemetry import catalogue
 from gateway.telemetry.catalogue import ANY, OTHER, Metric
 
@@ -48,6 +49,12 @@ SWITCH_REASONS: Final = {
     SwitchKind.RETURN: frozenset(catalogue.RETURN_REASONS),
     SwitchKind.OPERATOR: frozenset((OPERATOR,)),
 }
+OTHER_RESTS: Final = (
+    (Scope.PROVIDER, POOL_WIDE, CooldownSource.LADDER),
+    (Scope.TARGET, NETWORK, CooldownSource.LADDER),
+    (Scope.TARGET, OPERATOR, CooldownSource.OPERATOR),
+)
+"""Cooldowns that are no answer to one failure: scope, reason, source."""
 PASSED_OVER: Final = (
     SkipReason.AT_CAPACITY,
     SkipReason.BILLING_CLASS,
@@ -207,6 +214,8 @@ class Labels:
             grouped = (Scope.QUOTA_GROUP,) if provider.quota_groups else ()
             for scope in (Scope.PROVIDER, Scope.CREDENTIAL, *grouped):
                 yield catalogue.COOLDOWN_UNTIL, (name, f"{name}/{ANY}", scope)
+            for scope, reason, source in OTHER_RESTS:
+                yield catalogue.COOLDOWNS, (name, scope, reason, source)
             for failure in MOVING:
                 yield catalogue.COOLDOWNS, (name, Scope.TARGET, failure, CooldownSource.HOLD)
                 scopes: tuple[Scope, ...] = (Scope.TARGET,)

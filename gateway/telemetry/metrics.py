@@ -23,18 +23,17 @@ from gateway.events import (
     CooldownStarted,
     Event,
     Failure,
-    FlappingEnded,
-    FlappingStarted,
     RequestFinished,
     RequestOutcome,
     SessionMoved,
     Stamped,
     Switched,
+    SwitchKind,
 )
 from gateway.routing.snapshot import STATE_CODES, Snapshot, State
 from gateway.telemetry import catalogue
 from gateway.telemetry.catalogue import OTHER, Kind, Metric
-from gateway.telemetry.labels import NO_ROUTE, PASSED_OVER, SWITCH_REASONS, Labels, Values
+from gateway.telemetry.labels import NO_ROUTE, OPERATOR, PASSED_OVER, SWITCH_REASONS, Labels, Values
 from gateway.units import MICROS, Clock
 
 STORAGE: Final = "storage"
@@ -51,7 +50,7 @@ COOLDOWN_REASONS: Final = FAILURES | {"operator", "pool_wide", "local_network"}
 
 
 VERSIONS: Final = (catalogue.BUILD_INFO, catalogue.CONFIG_INFO)
-USABLE: Final = (State.READY, State.HELD)
+USABLE: Final = (State.READY, State.HELD, State.SUPPRESSED, State.TRIAL, State.PROBING)
 
 
 class MetricsSink:
@@ -76,8 +75,6 @@ class MetricsSink:
             Switched: self._switch,
             CooldownStarted: self._cooldown,
             SessionMoved: self._session,
-            FlappingStarted: self._flapping,
-            FlappingEnded: self._flapping,
             ConfigReloaded: self._config,
             ConfigRejected: self._config,
         }
@@ -200,7 +197,9 @@ class MetricsSink:
         route = self._labels.route(event.route)
         origin = self._labels.hop(route, event.from_target)
         to = self._labels.hop(route, event.to_target)
-        reason = _among(SWITCH_REASONS[event.switch], event.reason)
+        reason = OPERATOR
+        if event.switch is not SwitchKind.OPERATOR:
+            reason = _among(SWITCH_REASONS[event.switch], event.reason)
         self._at(catalogue.SWITCHES, route, origin, to, event.switch, reason).inc()
         if event.reversal:
             self._at(catalogue.REVERSALS, route).inc()
@@ -219,12 +218,6 @@ class MetricsSink:
         kind = _among(catalogue.SESSION_MOVE_KINDS, event.move)
         self._at(catalogue.SESSION_MOVES, self._labels.route(event.route), kind).inc()
 
-    def _flapping(self, event: FlappingStarted | FlappingEnded) -> None:
-        route = self._labels.route(event.route)
-        self._at(catalogue.FLAPPING, route).set(isinstance(event, FlappingStarted))
-        target = self._labels.hop(route, event.target)
-        self._at(catalogue.FLAP_PENALTY, route, target).set(event.penalty)
-
     def _config(self, event: ConfigReloaded | ConfigRejected) -> None:
         self._at(catalogue.CONFIG_STALE).set(isinstance(event, ConfigRejected))
 
@@ -242,10 +235,13 @@ class MetricsSink:
             usable = [target for target in route.targets if target.state in USABLE]
             ready = sum(target.credentials_ready for target in usable)
             self._at(catalogue.ROUTE_CANDIDATES, route.route).set(ready)
+            self._at(catalogue.FLAPPING, route.route).set(route.flapping)
+            self._at(catalogue.QUEUE_WAITERS, route.route).set(route.waiting)
             for target in route.targets:
                 place = (route.route, target.target)
                 self._at(catalogue.ROUTE_ACTIVE, *place).set(target.active)
                 self._at(catalogue.TARGET_STATE, *place).set(STATE_CODES[target.state])
+                self._at(catalogue.FLAP_PENALTY, *place).set(target.penalty)
         ends: dict[Values, float] = {
             values: 0.0 for metric, values in self._children if metric is catalogue.COOLDOWN_UNTIL
         }
