@@ -136,8 +136,24 @@ class _Picker:
         if chosen is not None:
             for _, hop in ranked:
                 if hop.index < chosen.hop.index and hop.index not in found:
-                    found[hop.index] = [_behind(hop, self._now)]
+                    found[hop.index] = [self._behind(hop)]
         return [skip for index in sorted(found) for skip in found[index]]
+
+    def _behind(self, hop: HopState) -> Skip:
+        """Why a better target was not even looked at."""
+        blocked = unable(self._route, hop, self._wanted, self._now, speaks=self._speaks)
+        if blocked is not None:
+            return blocked
+        hold = hop.hold.running(self._now)
+        if hold is not None:
+            return Skip(hop, "", SkipReason.HELD, hold.reason, hold.until)
+        look = target_look(hop.target, self._now)
+        if look.rest is not None:
+            return _resting(hop, "", look)
+        if hop.penalty.suppresses(hop.stability):
+            until = hop.penalty.latest_end(hop.stability, self._now)
+            return Skip(hop, "", SkipReason.SUPPRESSED, "flapping", until)
+        return Skip(hop, "", SkipReason.NOT_PREFERRED)
 
     def _blocked(self, hop: HopState, *, trials: bool) -> Skip | None:
         target, wanted, now = hop.target, self._wanted, self._now
@@ -289,14 +305,3 @@ def _resting(hop: HopState, credential: str, look: Look) -> Skip:
     if look.rest is None:
         return Skip(hop, credential, SkipReason.PROBING)
     return Skip(hop, credential, SkipReason.COOLING, look.rest.reason, look.rest.until)
-
-
-def _behind(hop: HopState, now: Instant) -> Skip:
-    """Why a better target was not even looked at."""
-    hold = hop.hold.running(now)
-    if hold is not None:
-        return Skip(hop, "", SkipReason.HELD, hold.reason, hold.until)
-    if hop.penalty.suppresses(hop.stability):
-        until = hop.penalty.latest_end(hop.stability, now)
-        return Skip(hop, "", SkipReason.SUPPRESSED, "flapping", until)
-    return Skip(hop, "", SkipReason.NOT_PREFERRED)

@@ -216,7 +216,8 @@ class Pool:
             draining.in_flight, draining.config.max_in_flight
         ):
             # An attempt that another key takes for want of room does not end the draining.
-            target.current = credential
+            if draining is None or probe_seconds is None:
+                target.current = credential  # Nor does a key's test.
         credential.in_flight += 1
         credential.used += 1
         target.provider.in_flight += 1

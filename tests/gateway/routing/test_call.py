@@ -49,12 +49,16 @@ def test_a_failed_primary_is_left_for_the_fallback_until_its_hold_ends() -> None
             (1, "p/m", "held", "server_error"),
             (2, "q/m main", "ok", ""),
         ]
-    back = it.ask(now=hold.duration_seconds + 0.001)
-    assert back.tried == ["p/m main"]
-    assert [event.kind for event in back.events] == [
+    back = [it.ask(now=hold.duration_seconds + 0.001 + 16.0 * n) for n in range(5)]
+    assert [each.tried for each in back] == [["p/m main"]] * 5
+    assert [event.kind for event in back[0].events] == [
         "cooldown_ended",
-        "switched",
         "attempt_finished",
+        "request_finished",
+    ]
+    assert [event.kind for event in back[4].events] == [
+        "attempt_finished",
+        "switched",
         "request_finished",
     ]
     switches = [event.switch for event in it.events if isinstance(event, Switched)]
@@ -86,8 +90,11 @@ def test_a_rested_key_is_used_again_when_the_one_being_drained_rests() -> None:
     told = it.ask({"p/m one": bad("rate_limited", stated=120.0)})
     (rest,) = told.of(CooldownStarted)
     assert 120.0 <= rest.duration_seconds <= 122.0
-    # `sequential` goes on draining the second key, which has the warm cache now.
-    assert it.ask(now=123.0).tried == ["p/m two"]
+    # The rested key is tested once; then `sequential` goes on draining the second one, which has
+    # the warm cache now.
+    tested = it.ask(now=123.0)
+    assert (tested.tried, tested.of(AttemptFinished)[0].probe) == (["p/m one"], True)
+    assert it.ask(now=123.5).tried == ["p/m two"]
     assert it.ask({"p/m two": bad("rate_limited")}, now=124.0).tried == ["p/m two", "p/m one"]
 
 

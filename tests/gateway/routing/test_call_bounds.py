@@ -63,7 +63,13 @@ def test_two_targets_of_one_provider_share_its_two_attempts() -> None:
 
 def test_walking_limited_keys_counts_against_no_cap_and_tries_each_once() -> None:
     keys = [f"k{n}" for n in range(9)]
+    told = play(*keys).ask({"p": bad("rate_limited", stated=30.0)})
+    assert told.tried == [f"p/m {key}" for key in keys]
+    # With somebody else to go to, three alike are one cause.
     told = play(*keys, others="q").ask({"p": bad("rate_limited", stated=30.0)})
+    assert told.tried == [*(f"p/m {key}" for key in keys[:3]), "q/m main"]
+    # Limits that last are the keys' own.
+    told = play(*keys, others="q").ask({"p": bad("rate_limited", stated=300.0)})
     assert told.tried == [*(f"p/m {key}" for key in keys), "q/m main"]
 
 

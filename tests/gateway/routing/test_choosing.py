@@ -31,15 +31,19 @@ def lay(spot: Spot, seconds: float, reason: str = "server_error") -> None:
     )
 
 
+def take(of: Play, candidate: Candidate) -> None:
+    of.pool.take(of.route(), candidate, attempt="", probe_seconds=None, now=START)
+
+
 def chosen(of: Play, wanted: Wanted | None = None, *, now: float = 0.0) -> str:
-    candidate, _ = of.pool.choose(of.route(), wanted or Wanted("openai"), at(now))
+    candidate = of.pool.choose(of.route(), wanted or Wanted("openai"), at(now)).candidate
     return " ".join(candidate.key) if candidate else ""
 
 
 def skips(
     of: Play, wanted: Wanted | None = None, *, now: float = 0.0
 ) -> list[tuple[str, str, SkipReason, str]]:
-    _, passed = of.pool.choose(of.route(), wanted or Wanted("openai"), at(now))
+    passed = of.pool.choose(of.route(), wanted or Wanted("openai"), at(now)).skips
     return [(skip.hop.target.name, skip.credential, skip.reason, skip.cause) for skip in passed]
 
 
@@ -63,7 +67,7 @@ def test_a_limit_of_one_model_leaves_the_key_to_the_others() -> None:
     p = it.pool.providers["p"]
     lay(p.limit_spot(p.credentials[0], "m"), 10.0, "rate_limited")
     assert chosen(it) == "q/m main"
-    candidate, _ = it.pool.choose(it.route("other"), Wanted("openai"), START)
+    candidate = it.pool.choose(it.route("other"), Wanted("openai"), START).candidate
     assert candidate is not None
     assert candidate.target.name == "p/n"
 
@@ -75,8 +79,8 @@ def test_a_limit_of_a_quota_group_stops_all_its_models() -> None:
     state = it.pool.providers["p"]
     lay(state.limit_spot(state.credentials[0], "m"), 10.0, "rate_limited")
     assert chosen(it) == "q/m main"
-    assert it.pool.choose(it.route("other"), Wanted("openai"), START)[0] is None
-    assert it.pool.choose(it.route("third"), Wanted("openai"), START)[0] is not None
+    assert it.pool.choose(it.route("other"), Wanted("openai"), START).candidate is None
+    assert it.pool.choose(it.route("third"), Wanted("openai"), START).candidate is not None
 
 
 @pytest.mark.parametrize("which", ["target", "provider"])
@@ -126,13 +130,13 @@ def test_a_full_key_spills_to_the_next_and_a_full_provider_to_the_next_target() 
     it = Play(config(p, provider("q"), routes=[route("coder", "p/m", "q/m")]))
     taken = []
     for _ in range(3):
-        candidate, _ = it.pool.choose(it.route(), Wanted("openai"), START)
+        candidate = it.pool.choose(it.route(), Wanted("openai"), START).candidate
         assert candidate is not None
-        it.pool.take(candidate)
+        take(it, candidate)
         taken.append(candidate)
     assert [" ".join(each.key) for each in taken] == ["p/m a", "p/m b", "q/m main"]
     assert skips(it) == [("p/m", "", SkipReason.AT_CAPACITY, "")]
-    it.pool.give_back(taken[0])
+    it.pool.give_back(taken[0], "")
     assert chosen(it) == "p/m a"
 
 
@@ -140,10 +144,10 @@ def test_a_spill_does_not_end_the_draining_of_a_key() -> None:
     p = provider("p", credential("a", max_in_flight=1), credential("b"))
     it = Play(config(p, routes=[route("coder", "p/m")]))
     a, b = (Candidate(it.hop(0), key) for key in it.pool.providers["p"].credentials)
-    it.pool.take(a)
+    take(it, a)
     assert chosen(it) == "p/m b"
-    it.pool.take(b)
-    it.pool.give_back(a)
+    take(it, b)
+    it.pool.give_back(a, "")
     assert chosen(it) == "p/m a"
 
 

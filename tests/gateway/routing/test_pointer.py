@@ -44,6 +44,11 @@ def moves(told: Told) -> list[tuple[str, str, SwitchKind, str]]:
     ]
 
 
+def returning(of: Play, now: float) -> list[Told]:
+    """Five good probes of a better target, over a little more than a minute."""
+    return [of.ask(now=now + 16.0 * n) for n in range(5)]
+
+
 DOWN: Script = {"p": bad("server_error")}
 
 
@@ -70,11 +75,11 @@ def test_the_hold_is_told_before_the_next_attempt_and_the_switch_when_it_has_con
 def test_a_switch_tells_dwell_hold_and_whether_it_undoes_the_one_before() -> None:
     it = play()
     (down,) = it.ask(DOWN, now=50.0).of(Switched)
-    assert (down.dwell_seconds, down.penalty, down.reversal) == (50.0, 0.0, False)
+    assert (down.dwell_seconds, down.penalty, down.reversal) == (50.0, 1000.0, False)
     assert down.hold_seconds == pytest.approx(it.hop(0).hold.cooldown.seconds)  # type: ignore[union-attr]
-    (up,) = it.ask(now=500.0).of(Switched)
-    assert (up.switch, up.reason, up.hold_seconds) == (SwitchKind.RETURN, "hold_ended", 0.0)
-    assert (up.dwell_seconds, up.reversal) == (450.0, True)
+    (up,) = returning(it, 500.0)[-1].of(Switched)
+    assert (up.switch, up.reason, up.hold_seconds) == (SwitchKind.RETURN, "recovered", 0.0)
+    assert (up.dwell_seconds, up.reversal) == (514.0, True)
 
 
 def test_a_short_limit_moves_the_request_and_not_the_route() -> None:
@@ -171,7 +176,10 @@ def test_a_second_fallback_is_left_for_the_third_and_each_return_goes_as_far_as_
     told = it.ask({"q": bad("overloaded")}, now=200.0)
     assert moves(told) == [("q/m", "r/m", SwitchKind.FORCED, "overloaded")]
     # p's hold has ended, q's has not.
-    assert moves(it.ask(now=400.0)) == [("r/m", "p/m", SwitchKind.RETURN, "hold_ended")]
+    back = returning(it, 400.0)
+    assert [each.tried for each in back] == [["p/m main"]] * 5
+    assert [moves(each) for each in back[:4]] == [[]] * 4
+    assert moves(back[4]) == [("r/m", "p/m", SwitchKind.RETURN, "recovered")]
 
 
 def test_when_all_are_held_the_route_s_first_serves_and_has_the_pointer() -> None:

@@ -55,12 +55,12 @@ def test_a_taken_place_is_counted_until_it_is_given_back() -> None:
     it = play()
     p = it.pool.providers["p"]
     candidate = Candidate(it.hop(0), p.credentials[0])
-    it.pool.take(candidate)
+    it.pool.take(it.route(), candidate, attempt="r1.1", probe_seconds=None, now=START)
     assert (p.in_flight, p.credentials[0].in_flight, p.credentials[0].used) == (1, 1, 1)
-    it.pool.give_back(candidate)
+    it.pool.give_back(candidate, "r1.1")
     assert (p.in_flight, p.credentials[0].in_flight, p.credentials[0].used) == (0, 0, 1)
     with pytest.raises(AssertionError):
-        it.pool.give_back(candidate)
+        it.pool.give_back(candidate, "r1.1")
 
 
 def test_invented_model_names_do_not_grow_memory_without_bound() -> None:
@@ -120,4 +120,4 @@ def test_choosing_reports_a_full_provider_for_every_route_that_names_it() -> Non
     capped = provider("p", max_in_flight=1)
     it = Play(config(capped, routes=[route("coder", "p/m"), route("writer", "p/n")]))
     it.call().step(START)
-    assert it.pool.choose(it.route("writer"), Wanted("openai"), START)[0] is None
+    assert it.pool.choose(it.route("writer"), Wanted("openai"), START).candidate is None
