@@ -153,9 +153,7 @@ class Call:
             stream=self.facts.stream,
             left=self._deadline - now.instant,
             reasoning=self.facts.reasoning,
-            probe_seconds=self._stability.probe_first_content_seconds
-            if probe and len(self.route.hops) > 1
-            else None,
+            probe_seconds=self._probe_seconds(candidate) if probe else None,
         )
         span_id = f"{self._rng.getrandbits(64) | 1:016x}"
         self.attempt = self._record.begin(candidate, span_id=span_id, now=now, probe=probe)
@@ -178,10 +176,18 @@ class Call:
             by_deadline=by_deadline,
         )
 
+    def _probe_seconds(self, candidate: Candidate) -> float | None:
+        """The tight limit of a probe that tests a target, where somebody else could serve."""
+        tests_target = candidate.hop is not self.route.active or candidate.target.spot.unproven
+        if len(self.route.hops) == 1 or not tests_target:
+            return None
+        return self._stability.probe_first_content_seconds
+
     def _give_up(
         self, now: Moment, *, own_fault: bool = False, deadline_passed: bool = False
     ) -> GiveUp:
         self._move("give_up")
+        self._patience.stop(now)
         self._patience.stop(now)
         listed = parts(self._record.attempts, self._skips, now.instant)
         bad = self._record.first_bad()
@@ -236,7 +242,7 @@ class Call:
             trigger=Trigger("", self.facts.request_id, attempt.id),
             trace=self.facts.trace_id,
         )
-        return events + self._seating.served(attempt.candidate, now=now)
+        return events + self._seating.served(attempt.candidate, probe=attempt.probe, now=now)
 
     def finished(self, now: Moment, seen: Seen) -> list[Event]:
         """The whole answer is with the client."""

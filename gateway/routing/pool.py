@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from random import Random
 
 from gateway.config import Config, Provider
-from gateway.events import Event, Failure
+from gateway.events import CooldownEnd, Event, Failure
 from gateway.routing import choosing, pointer, probing, readiness
 from gateway.routing.choosing import Choice, Speaks, Wanted
 from gateway.routing.cooldown import Cooldown, Spot, Trigger
@@ -196,6 +196,7 @@ class Pool:
         if cold:
             route.arrivals.append(now.instant)
             route.last_cold = now.instant
+            route.last_cold = now.instant
 
     def take(
         self,
@@ -250,6 +251,9 @@ class Pool:
         self.rests.network.reached(candidate.target.provider.name)
         if probe:
             events += probing.prove(candidate, trigger.attempt_id, now)
+            if events:
+                # A rest proved too long, and with it the hold that was made from it.
+                events += candidate.hop.hold.end(CooldownEnd.PROBE, now=now)
             self.waiting.news()
         before = route.active
         events += pointer.served(

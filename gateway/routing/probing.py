@@ -31,12 +31,34 @@ def duty(route: RouteState, *, cold: bool, now: Instant) -> HopState | None:
         return None
     for hop in route.hops[: route.active.index]:
         due = hop.evidence.next_probe
-        if due > now or stands_back(hop, now) or not _can_be_tested(hop, now):
+        if due > now or not _can_be_tested(hop, now):
+            continue
+        if stands_back(hop, now) and not _hint_is_due(hop, now):
             continue
         waited = now - max(route.last_cold, due)
-        if cold or waited >= hop.stability.probe_starvation_seconds:
+        if cold or waited >= _starved(hop):
             return hop
     return None
+
+
+def _starved(hop: HopState) -> float:
+    """Seconds without a cold request after which a warm session is sent to look: it pays with its
+    cache, so that each setback doubles them."""
+    stability = hop.stability
+    seconds = stability.probe_starvation_seconds * 2.0 ** min(hop.evidence.setbacks, 16)
+    return float(min(stability.probe_starvation_max_seconds, seconds))
+
+
+def _hint_is_due(hop: HopState, now: Instant) -> bool:
+    """A long stated rest is looked at though its hold still runs: the hold was made from it."""
+    if hop.penalty.suppresses(hop.stability):
+        return False
+    target, every = hop.target, hop.target.provider.stability.recheck_seconds
+    spots = [target.provider.spot, target.spot]
+    for key in target.provider.credentials:
+        limit = key.models.get(target.provider.limit_name(target.model))
+        spots += [key.spot] if limit is None else [key.spot, limit]
+    return any(spot.recheck_due(every, now) for spot in spots)
 
 
 def _can_be_tested(hop: HopState, now: Instant) -> bool:

@@ -43,8 +43,12 @@ class Seating:
         if self.binding is not None:
             self.seat = self.binding.home if self._going_home else self.binding.seat
 
-    def served(self, candidate: Candidate, *, now: Moment) -> list[Event]:
-        """Content comes from `candidate`."""
+    def served(self, candidate: Candidate, *, probe: bool, now: Moment) -> list[Event]:
+        """Content comes from `candidate`.
+
+        A session that was sent to look at a better target stays there: it has paid with its cache
+        already, and its next turns are the evidence for the others.
+        """
         if not self._key:
             return []
         binding = self.binding
@@ -55,10 +59,12 @@ class Seating:
         returns = home and self._going_home
         if binding.seat.holds(candidate):
             return []
-        if not returns and self._stays(binding.seat, now.instant):
-            return []  # One rescued request is no move, nor is a probe.
+        scout = probe and candidate.hop.index < binding.seat.hop.index
+        if not returns and not scout and self._stays(binding.seat, now.instant):
+            return []  # One rescued request is no move, nor is a probe of a key.
         if home:
-            self._bounce(binding, now.instant)
+            if not scout:
+                self._bounce(binding, now.instant)
             return self._moved(binding, None, REHOME, now)
         return self._moved(binding, Seat(candidate.hop, candidate.credential), DETOUR, now)
 
@@ -78,8 +84,9 @@ class Seating:
         seat = before.seat if before is not None else None
         binding = self._route.sessions.bind(self._key, candidate, self._stability, now.instant)
         binding.body_tokens = self._facts.body_tokens
-        if seat is None or seat.holds(candidate):
-            return []
+        anonymous = self._facts.first_turn and not self._facts.session
+        if seat is None or anonymous or seat.holds(candidate):
+            return []  # Two conversations that begin alike are no session that moved.
         return [self._event(seat.hop, candidate.hop, REBIND, now, seat, binding.home)]
 
     def _stays(self, seat: Seat, now: Instant) -> bool:
