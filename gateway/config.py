@@ -232,9 +232,14 @@ class Stability:
     probe_gap_seconds: float = 15.0
     probe_gap_max_seconds: float = 300.0
     probe_starvation_seconds: float = 300.0
+    """Without a fitting request for so long any request may probe; doubles with each setback."""
+    probe_starvation_max_seconds: float = 7200.0
     probe_first_content_seconds: float = 10.0
     return_good_answers: int = 5
     return_good_seconds: float = 60.0
+    return_good_max_seconds: float = 1800.0
+    """A target that soon had to be left again must be well for half as long again as it was then,
+    up to this; a good stretch as long as this is trusted."""
     moves_burst: int = 3
     moves_refill_seconds: float = 1200.0
     ramp_step_seconds: float = 60.0

@@ -75,6 +75,8 @@ NOT_ABOVE: Final = (
     ("breaker_base_seconds", "breaker_cap_seconds"),
     ("stated_min_seconds", "stated_max_seconds"),
     ("probe_gap_seconds", "probe_gap_max_seconds"),
+    ("probe_starvation_seconds", "probe_starvation_max_seconds"),
+    ("return_good_seconds", "return_good_max_seconds"),
 )
 """Pairs of parameters of which the first must not exceed the second."""
 

@@ -25,6 +25,10 @@ from gateway.routing.state import HopState, Ramp, RouteState
 from gateway.units import Instant, Moment, RequestId
 
 RECOVERED = "recovered"
+STRETCH = 1.5
+"""A target that was left soon must next time be well for so many times its last good stretch. By
+this an incident that comes and goes is outwaited, whatever its period; a fixed time would meet the
+one period it returns into just before the next failure."""
 
 
 def left(
@@ -61,9 +65,8 @@ def served(
     cause = Trigger(reason, trigger.request_id, trigger.attempt_id)
     events = _hold(active, now=now, trigger=cause, rng=rng)
     events += penalize(route, active, active.stability.penalty_departure, now=now)
-    active.evidence.reset()
+    _judge(active, now.instant)
     active.evidence.gap = 0.0
-    hop.evidence.reset()
     return events + move(
         route, hop, SwitchKind.FORCED, reason, now=now, request=trigger.request_id, trace=trace
     )
@@ -76,20 +79,23 @@ def answered(
     and with enough of it the route returns."""
     if hop.index >= route.active.index or route.pinned(now.instant) is not None:
         return []
-    if route.chain.route.returns is ReturnPolicy.MANUAL:
-        return []
+    if route.chain.route.returns is ReturnPolicy.MANUAL or stands_back(hop, now.instant):
+        return []  # What comes in while it is held was sent before.
     stability, evidence = hop.stability, hop.evidence
     last_bad = hop.target.health.last_bad
-    if evidence.since is None or (last_bad is not None and last_bad >= evidence.since):
-        evidence.good, evidence.since = 0, now.instant
+    if evidence.since is not None and last_bad is not None and last_bad >= evidence.since:
+        evidence.reset()
+    since = evidence.since = now.instant if evidence.since is None else evidence.since
     evidence.good += 1
     evidence.gap = 0.0
-    long_enough = now.instant - evidence.since >= stability.return_good_seconds
+    evidence.next_probe = Instant(now.instant + stability.probe_gap_seconds)
+    asked = max(stability.return_good_seconds, evidence.asked)
+    long_enough = now.instant - since >= asked
     if evidence.good < stability.return_good_answers or not long_enough:
         return []
-    if stands_back(hop, now.instant) or not route.moves.take(route.chain.stability, now.instant):
+    if not route.moves.take(route.chain.stability, now.instant):
         return []
-    evidence.reset()
+    evidence.good, evidence.since, evidence.well_since = 0, None, since
     origin = route.active
     events = move(route, hop, SwitchKind.RETURN, RECOVERED, now=now, request=request, trace=trace)
     route.ramp = Ramp(now.instant, origin)
@@ -189,6 +195,19 @@ def _hold(hop: HopState, *, now: Moment, trigger: Trigger, rng: Random) -> list[
     if seconds <= 0.0:
         return []  # Switched off.
     return hop.hold.rest(seconds, source=CooldownSource.HOLD, trigger=trigger, now=now, rng=rng)
+
+
+def _judge(hop: HopState, now: Instant) -> None:
+    """The route leaves `hop`: what its last good stretch was worth, for the next return."""
+    evidence, trusted = hop.evidence, hop.stability.return_good_max_seconds
+    if evidence.well_since is not None:
+        stretch = now - evidence.well_since
+        if stretch >= trusted:
+            evidence.asked, evidence.setbacks = 0.0, 0
+        else:
+            evidence.asked = min(trusted, STRETCH * stretch)
+            evidence.setbacks += 1
+    evidence.good, evidence.since, evidence.well_since = 0, None, None
 
 
 def _gone(hop: HopState, now: Instant) -> bool:

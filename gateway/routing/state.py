@@ -193,7 +193,16 @@ class Evidence:
     """Seconds to the next probe; 0 = the configured first gap."""
     next_probe: Instant = NEVER_YET
 
+    asked: float = 0.0
+    """Seconds of good answers that the next return needs, where that is more than usual."""
+    well_since: Instant | None = None
+    """Of a target that the route has returned to: since when it had been well."""
+    setbacks: int = 0
+    """How often what spoke for it came to nothing."""
+
     def reset(self) -> None:
+        """A failure: whatever spoke for it counts no more."""
+        self.setbacks += self.good > 0
         self.good, self.since = 0, None
 
 
