@@ -231,8 +231,7 @@ class Pool:
         provider.in_flight -= 1
         assert candidate.credential.in_flight >= 0
         assert provider.in_flight >= 0
-        if candidate.target.lease is not None:
-            probing.give_back(candidate, attempt)
+        if probing.give_back(candidate, attempt):
             self.waiting.news()
         self.waiting.room(provider)
 

@@ -95,13 +95,15 @@ def begin(
         evidence.next_probe = Instant(now + gap)
 
 
-def give_back(candidate: Candidate, attempt: str) -> None:
-    """The probe is over, or blames nobody."""
-    lease = candidate.target.lease
-    if lease is not None and lease.attempt == attempt:
-        candidate.target.lease = None
+def give_back(candidate: Candidate, attempt: str) -> bool:
+    """The attempt is over, or blames nobody. True if it was the probe of its target."""
     for spot in candidate_spots(candidate):
         spot.give_back(attempt)
+    lease = candidate.target.lease
+    if lease is None or lease.attempt != attempt:
+        return False
+    candidate.target.lease = None
+    return True
 
 
 def prove(candidate: Candidate, attempt: str, now: Moment) -> list[Event]:

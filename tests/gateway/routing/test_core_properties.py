@@ -7,7 +7,13 @@ from random import Random
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.gateway.routing.traffic import AFTER_CONTENT, BEFORE_CONTENT, NAMES, Traffic
+from tests.gateway.routing.traffic import (
+    AFTER_CONTENT,
+    BEFORE_CONTENT,
+    NAMES,
+    SESSIONS,
+    Traffic,
+)
 
 TestTraffic = Traffic.TestCase
 TestTraffic.settings = settings(
@@ -26,7 +32,7 @@ def some_fact(traffic: Traffic, rng: Random) -> None:
         [14, 30, 14, 1, 12, 12, 2, 15],
     )[0]:
         case "ask":
-            traffic.ask(rng.choice(NAMES), rng.random() < 0.5)
+            traffic.ask(rng.choice(NAMES), rng.random() < 0.5, rng.choice(SESSIONS))
         case "step":
             traffic.step(which)
         case "fail":
@@ -53,5 +59,7 @@ def test_a_day_of_random_traffic_keeps_every_promise(seed: int) -> None:
         traffic.places_in_flight_are_those_of_the_open_attempts()
         traffic.the_pointer_is_where_the_last_switch_said()
         traffic.the_pool_lists_what_the_events_say_rests()
+        traffic.one_probe_at_most_is_under_way_on_a_target()
+        traffic.nobody_waits_but_open_requests_that_were_told_to()
     traffic.the_configured_order_is_never_rewritten()
     traffic.teardown()

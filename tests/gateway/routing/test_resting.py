@@ -170,9 +170,7 @@ def test_a_scope_that_is_known_better_wins(given: Scope | None, scope: Scope) ->
     assert blamed_scope(candidate, Failure.AUTH, given) is scope
     blamed = Blamed(Failure.AUTH, given, None)
     trigger = Trigger("auth")
-    events = it.pool.bad(
-        it.route(), candidate, blamed, probe=False, now=at(0.0), trigger=trigger
-    )
+    events = it.pool.bad(it.route(), candidate, blamed, probe=False, now=at(0.0), trigger=trigger)
     assert only(events).scope is scope
 
 

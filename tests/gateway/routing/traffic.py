@@ -26,10 +26,13 @@ from gateway.events import (
     RequestOutcome,
     Scope,
     Switched,
+    Usage,
 )
 from gateway.routing.call import Call, Phase
+from gateway.routing.clocks import LEASE_SLACK_SECONDS
 from gateway.routing.policy import POLICY, Again, Blame
 from gateway.routing.pool import Pool
+from gateway.routing.state import RouteState
 from gateway.routing.steps import Bad, GiveUp, Seen, Send, Wait
 from gateway.units import MICROS
 from tests.gateway.routing.building import (
@@ -64,6 +67,8 @@ BEFORE_CONTENT = [
 ]
 AFTER_CONTENT = [Failure.STREAM_BROKEN, Failure.IDLE_TIMEOUT]
 
+SESSIONS = ("", "", "one", "two", "three")
+
 WHICH = st.integers(0, 11)
 """Which of the open requests in the right phase; nothing happens where there is none."""
 
@@ -80,6 +85,17 @@ class Asked:
     counted: Counter[str] = field(default_factory=Counter)
     """Failed attempts by provider, those of limited keys left out."""
     numbers: list[int] = field(default_factory=list)
+    waits_until: float | None = None
+    """When its patience ends at the latest; None before its first wait."""
+    sent: float = 0.0
+    tests: set[Place] = field(default_factory=set)
+    """What is not proved of the attempt's candidate."""
+
+    def probes(self, now: float) -> bool:
+        """Its probe is under way, and the lease of it runs."""
+        if self.on is None or not self.on.probe or self.call.phase is not Phase.TRYING:
+            return False
+        return now < self.sent + self.on.timeouts.first_content_seconds + LEASE_SLACK_SECONDS
 
 
 class Traffic(RuleBasedStateMachine):
@@ -95,13 +111,13 @@ class Traffic(RuleBasedStateMachine):
 
     # -- what happens --------------------------------------------------------------------------
 
-    @rule(name=st.sampled_from(NAMES), stream=st.booleans())
-    def ask(self, name: str, stream: bool) -> None:
+    @rule(name=st.sampled_from(NAMES), stream=st.booleans(), session=st.sampled_from(SESSIONS))
+    def ask(self, name: str, stream: bool, session: str) -> None:
         self.number += 1
         route = self.pool.route(name, self.now)
         assert route is not None
         self.pointers.setdefault(name, route.hops[0].target.name)
-        mine = facts(self.number, began=self.now, stream=stream)
+        mine = facts(self.number, began=self.now, stream=stream, session=session)
         call = Call(self.pool, route, mine, now=self.now, rng=self.rng)
         self.open.append(Asked(call))
 
@@ -112,14 +128,14 @@ class Traffic(RuleBasedStateMachine):
             return
         self._expire()
         late = self.now.instant >= asked.call._deadline
-        free = self._free(asked)
+        free, allowed = self._free(asked, sure=True), self._free(asked, sure=False)
         step, events = asked.call.step(self.now)
         self._read(asked, events)
         match step:
             case Send():
-                self._sent(asked, step, free)
+                self._sent(asked, step, free, allowed)
             case Wait():
-                assert not free
+                self._waits(asked, step.seconds, free)
             case GiveUp():
                 if step.own_fault:
                     assert POLICY[asked.faults[-1]].blame is Blame.NOBODY
@@ -157,13 +173,9 @@ class Traffic(RuleBasedStateMachine):
         if asked is None:
             return
         events = asked.call.committed(self.now)
-        name = asked.call.route.chain.name
-        moved = [event for event in events if isinstance(event, Switched)]
-        assert len(moved) <= 1
-        for event in moved:
-            assert event.from_target == self.pointers[name]
-            assert event.to_target != event.from_target
-            self.pointers[name] = event.to_target
+        assert asked.on is not None
+        if asked.on.probe:
+            self.ledger.prove(*asked.tests)
         self._read(asked, events)
 
     @rule(which=WHICH)
@@ -171,7 +183,9 @@ class Traffic(RuleBasedStateMachine):
         asked = _pick(self._in(Phase.COMMITTED), which)
         if asked is None:
             return
-        self._read(asked, asked.call.finished(self.now, Seen(status=200, bytes_sent=1)))
+        cached = Usage(input_tokens=90_000, cached_tokens=40_000)
+        seen = Seen(status=200, bytes_sent=1, usage=cached)
+        self._read(asked, asked.call.finished(self.now, seen))
         self._close(asked, RequestOutcome.OK)
 
     @rule(which=WHICH)
@@ -218,6 +232,23 @@ class Traffic(RuleBasedStateMachine):
         assert listed == set(self.ledger.running)
 
     @invariant()
+    def one_probe_at_most_is_under_way_on_a_target(self) -> None:
+        probing = Counter(
+            (asked.on.provider.name, asked.on.model)
+            for asked in self.open
+            if asked.on is not None and asked.probes(self.now.instant)
+        )
+        assert all(count == 1 for count in probing.values())
+
+    @invariant()
+    def nobody_waits_but_open_requests_that_were_told_to(self) -> None:
+        waiting = {asked.call.facts.request_id for asked in self.open if asked.waits_until}
+        queued = [each for state in self.pool.providers.values() for each in state.queue]
+        assert len(queued) == len(set(queued))
+        assert set(queued) <= waiting
+        assert sum(self._route(name).waiting for name in NAMES) == len(self.pool.waiting)
+
+    @invariant()
     def the_configured_order_is_never_rewritten(self) -> None:
         for configured in CONFIG.routes:
             hops = self.pool.routes[configured.name].hops
@@ -229,7 +260,13 @@ class Traffic(RuleBasedStateMachine):
             self._read(asked, asked.call.abandoned(self.now, NOT_SEEN))
             self._close(asked, RequestOutcome.CANCELLED)
         self.places_in_flight_are_those_of_the_open_attempts()
-        assert all(state.in_flight == 0 for state in self.pool.providers.values())
+        for state in self.pool.providers.values():
+            assert (state.in_flight, state.queue, state.spot.lease) == (0, {}, None)
+            for key in state.credentials:
+                assert all(spot.lease is None for spot in (key.spot, *key.models.values()))
+        for target in self.pool.targets():
+            assert (target.lease, target.spot.lease) == (None, None)
+        assert len(self.pool.waiting) == 0
         self.now = self.now.later(LONG)
         self._expire()
         assert self.ledger.running == {}
@@ -244,18 +281,44 @@ class Traffic(RuleBasedStateMachine):
         for event in self.pool.expire(self.now):
             self.ledger.read(event)
 
+    def _route(self, name: str) -> RouteState:
+        route = self.pool.route(name, self.now)
+        assert route is not None
+        return route
+
     def _read(self, asked: Asked, events: list[Event]) -> None:
+        assert sum(isinstance(event, Switched) for event in events) <= 1
         for event in events:
             self.ledger.read(event)
             if isinstance(event, CandidateSkipped):
                 asked.numbers.append(event.n)
+            if isinstance(event, Switched):
+                name = asked.call.route.chain.name
+                assert event.from_target == self.pointers[name]
+                assert event.to_target != event.from_target
+                self.pointers[name] = event.to_target
 
-    def _sent(self, asked: Asked, step: Send, free: set[tuple[str, str]]) -> None:
+    def _waits(self, asked: Asked, seconds: float, free: set[tuple[str, str]]) -> None:
+        """Nobody waits for nothing, or past its patience (a pause before a repetition excepted)."""
+        for_room = any(hop.target.provider.queue for hop in asked.call.route.hops)
+        assert not free or for_room or asked.call.facts.session
+        now = self.now.instant
+        if asked.waits_until is None:
+            asked.waits_until = now + (20.0 if asked.call.facts.session else 2.0)
+        assert now + seconds <= max(asked.waits_until, now + 1.0) + 1e-6
+
+    def _sent(
+        self,
+        asked: Asked,
+        step: Send,
+        free: set[tuple[str, str]],
+        allowed: set[tuple[str, str]],
+    ) -> None:
         name = f"{step.provider.name}/{step.model}"
         candidate = (name, step.credential.name)
-        assert candidate in free or asked.tried[candidate] == 1
-        assert not self._held(asked, name) or all(self._held(asked, each) for each, _ in free)
-        asked.on = step
+        assert candidate in allowed or self._looks(asked, step)
+        self._stands_in_order(asked, step, free)
+        asked.on, asked.sent = step, self.now.instant
         asked.tried[candidate] += 1
         asked.numbers.append(int(step.attempt_id.rpartition(".")[2]))
         assert asked.numbers == list(range(1, len(asked.numbers) + 1))
@@ -268,6 +331,36 @@ class Traffic(RuleBasedStateMachine):
         most = CONFIG.stability.max_attempts_per_provider
         assert asked.counted[step.provider.name] < most
         assert 0 <= step.timeouts.first_content_seconds <= asked.call._deadline - self.now.instant
+
+    def _looks(self, asked: Asked, step: Send) -> bool:
+        """A repetition, or a probe of a place whose rest is long enough to be doubted."""
+        name = f"{step.provider.name}/{step.model}"
+        if asked.tried[name, step.credential.name] == 1:
+            return True
+        assert step.probe
+        for place in self._places(*_names(step)):
+            rest = self.ledger.rest(place, self.now)
+            if rest is not None:
+                gap = 900.0 if rest.source is CooldownSource.STATED else 15.0
+                assert self.now.timestamp - rest.started >= round(gap * MICROS) - 2
+        return True
+
+    def _stands_in_order(self, asked: Asked, step: Send, free: set[tuple[str, str]]) -> None:
+        """What is on trial is sent to as a probe; a held target only where no proved one is free."""
+        name = f"{step.provider.name}/{step.model}"
+        places = self._places(*_names(step))
+        asked.tests = self.ledger.unproven.intersection(places)
+        assert step.probe or not asked.tests
+        for other in self.open:
+            if other is not asked:  # Whose lease has run out: it proves nothing any more.
+                other.tests -= asked.tests
+        if step.probe and any(self.ledger.rest(place, self.now) for place in places):
+            return  # A long rest is doubted, whatever holds it led to.
+        if self._held(asked, name) and not asked.call.facts.session:
+            for target, key in free:
+                provider, _, model = target.partition("/")
+                trial = self.ledger.unproven.intersection(self._places(provider, model, key))
+                assert trial or self._held(asked, target)
 
     def _fail(
         self, asked: Asked, failure: Failure, stated: float | None, *, processed: bool
@@ -285,7 +378,9 @@ class Traffic(RuleBasedStateMachine):
         if POLICY[failure].blame is Blame.NOBODY:
             assert (self.ledger.running, self._outcomes()) == before
         elif stated is not None:
-            self._keep_stated(send, failure, stated)
+            # Who cannot be connected to states nothing.
+            if failure is not Failure.CONNECT:
+                self._keep_stated(send, failure, stated)
         else:
             assert all(event.source is not CooldownSource.STATED for event in rests)
 
@@ -300,8 +395,13 @@ class Traffic(RuleBasedStateMachine):
     def _keep_stated(self, send: Send, failure: Failure, stated: float) -> None:
         """From now on nothing may end this place's rest before what was stated."""
         place = self._blamed(failure, send.provider.name, send.model, send.credential.name)
-        (rest,) = [each for each in self.ledger.running.values() if each.place == place]
+        pool = (Scope.PROVIDER, send.provider.name, "", "", "")
         until = self.now.timestamp + round(max(0.5, stated) * MICROS)
+        # A refusal of the whole pool is kept by its provider.
+        rest = max(
+            (each for each in self.ledger.running.values() if each.place in (place, pool)),
+            key=lambda each: each.until,
+        )
         assert rest.until >= until - 2
         rest.stated_until = max(rest.stated_until, until)
 
@@ -326,12 +426,26 @@ class Traffic(RuleBasedStateMachine):
         )
 
     def _held(self, asked: Asked, target: str) -> bool:
+        """Held, or suppressed for flapping."""
         name, _, model = target.partition("/")
-        place = (Scope.TARGET, name, model, "", asked.call.route.chain.name)
-        return self.ledger.rests(self.now, place)
+        chain = asked.call.route.chain
+        place = (Scope.TARGET, name, model, "", chain.name)
+        return self.ledger.rests(self.now, place) or (chain.label, target) in self.ledger.flapping
 
-    def _free(self, asked: Asked) -> set[tuple[str, str]]:
-        """Candidates that neither rest nor are excluded for this request."""
+    def _probed(self, provider: str) -> bool:
+        """Something of the provider is being probed: what of it is on trial may be taken."""
+        return any(
+            asked.on is not None
+            and asked.on.provider.name == provider
+            and asked.probes(self.now.instant)
+            for asked in self.open
+        )
+
+    def _free(self, asked: Asked, *, sure: bool) -> set[tuple[str, str]]:
+        """Candidates that neither rest nor are excluded for this request.
+
+        `sure`: without those that it may have to leave to others who probe, or wait longer.
+        """
         if asked.faults and (
             POLICY[asked.faults[-1]].blame is Blame.NOBODY
             and asked.faults[-1] is not Failure.CONTEXT_TOO_LONG
@@ -343,12 +457,15 @@ class Traffic(RuleBasedStateMachine):
             state, name = hop.target.provider, hop.target.name
             cap = state.config.max_in_flight
             full = cap is not None and state.in_flight >= cap
-            if full or name in wanted.given_up or state.name in wanted.spent:
+            queued = sure and set(state.queue) - {asked.call.facts.request_id}
+            if full or queued or name in wanted.given_up or state.name in wanted.spent:
                 continue
             for key in state.credentials:
                 places = self._places(state.name, hop.target.model, key.name)
                 room = key.config.max_in_flight is None or key.in_flight < key.config.max_in_flight
                 fresh = not asked.tried[name, key.name]
+                if sure and self.ledger.unproven.intersection(places) and self._probed(state.name):
+                    continue
                 if fresh and room and not self.ledger.rests(self.now, *places):
                     found.add((name, key.name))
         return found
@@ -359,6 +476,10 @@ class Traffic(RuleBasedStateMachine):
         assert event.attempts == sum(asked.tried.values())
         assert event.attempts + event.skipped == len(asked.numbers)
         self.open.remove(asked)
+
+
+def _names(send: Send) -> tuple[str, str, str]:
+    return send.provider.name, send.model, send.credential.name
 
 
 def _pick(open_requests: list[Asked], which: int) -> Asked | None:
