@@ -202,6 +202,26 @@ class Play:
         return Told(tried, [*events, finished], finished, gave_up, waits)
 
 
+def sent(call: Call, now: float) -> Send:
+    """The next step, which must be an attempt."""
+    step, _ = call.step(at(now))
+    assert isinstance(step, Send), step
+    return step
+
+
+def answer(call: Call, now: float, seen: Seen = SEEN) -> list[Event]:
+    """The attempt under way brings a whole good answer at once."""
+    return [*call.committed(at(now)), *call.finished(at(now), seen)]
+
+
+def candidate_of(send: Send) -> str:
+    return f"{send.provider.name}/{send.model} {send.credential.name}"
+
+
+def kinds(events: Sequence[Event], kind: type[Kind]) -> list[Kind]:
+    return [event for event in events if isinstance(event, kind)]
+
+
 def _turns(value: Bad | Sequence[Bad]) -> list[Bad] | Bad:
     return value if isinstance(value, Bad) else list(value)
 

@@ -78,7 +78,7 @@ def test_a_wait_is_named_when_it_is_real_and_short_and_else_trying_again_is_advi
 
 
 def test_a_passed_deadline_is_a_504_without_advice() -> None:
-    refusal = refuse("coder", [part("server_error", 0.0)], deadline_passed=True)
+    refusal = refuse("coder", [part("server_error", 0.0)], deadline="the deadline")
     assert refusal == Refusal(
         status=504,
         code="deadline",
@@ -87,7 +87,8 @@ def test_a_passed_deadline_is_a_504_without_advice() -> None:
         should_retry=None,
     )
     assert (
-        refuse("coder", [], deadline_passed=True).message == "Route 'coder': the deadline passed."
+        refuse("coder", [], deadline="the deadline").message
+        == "Route 'coder': the deadline passed."
     )
 
 
