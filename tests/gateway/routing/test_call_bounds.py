@@ -180,6 +180,24 @@ def test_each_attempt_gets_what_is_left_of_the_deadline() -> None:
     )
 
 
+def test_a_client_s_own_deadline_cuts_the_request_s_and_is_told_as_its_own() -> None:
+    call = play(others="q").call(deadline_seconds=2.0)
+    first, _ = call.step(at(0.0))
+    assert isinstance(first, Send)
+    assert (first.timeouts.first_content_seconds, first.by_deadline) == (2.0, True)
+    call.failed(bad("deadline"), at(2.0), NOT_SEEN)
+    step, _ = call.step(at(2.0))
+    assert isinstance(step, GiveUp)
+    assert step.refusal is not None
+    assert "the client's own deadline of 2 s passed" in step.refusal.message
+
+
+def test_a_target_is_sent_a_request_without_the_fields_it_refuses() -> None:
+    target = RouteTarget(target="p/m", drop=("thinking",))
+    it = Play(config(provider("p"), routes=[route("coder", target)]))
+    assert sent(it.call(), 0.0).drop == ("thinking",)
+
+
 def test_a_deadline_that_passes_during_the_pause_is_told_as_such() -> None:
     call = play().call()
     call.step(at(0.0))

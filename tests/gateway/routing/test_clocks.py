@@ -36,3 +36,9 @@ def test_what_is_left_of_the_deadline_cuts_the_clocks_to_first_content_only() ->
 
 def test_a_deadline_as_long_as_the_clock_does_not_cut_it() -> None:
     assert attempt_timeouts(Timeouts(), stream=True, left=30.0) == (Timeouts(), False)
+
+
+def test_the_client_s_own_deadline_only_shortens() -> None:
+    assert deadline_seconds(Stability(), stream=True, asked=5.0) == 5.0
+    assert deadline_seconds(Stability(), stream=False, asked=5.0) == 5.0
+    assert deadline_seconds(Stability(deadline_seconds=20.0), stream=True, asked=60.0) == 20.0
