@@ -298,6 +298,8 @@ class RouteTarget:
     target: str
     """`provider/model`."""
     context_tokens: int | None = None
+    drop: tuple[str, ...] = ()
+    """Top-level fields of a request's body that this target refuses and can do without."""
 
     @property
     def provider(self) -> str:

@@ -34,6 +34,10 @@ NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@+-]{0,99}")
 """Names travel in headers, labels and paths."""
 RESERVED_ROUTES: Final = frozenset({"direct"})
 """What requests for `provider/model` are recorded under."""
+FIELD: Final = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+"""Names of a body's fields; they travel in a header."""
+NEVER_DROPPED: Final = frozenset({"model", "messages", "input", "stream"})
+"""What a request asks, and how it is to be answered."""
 SPOKEN: Final = frozenset({Dialect.OPENAI, Dialect.ANTHROPIC, Dialect.SIMULATED})
 NEEDS_NO_URL: Final = frozenset({Dialect.SIMULATED})
 KEYLESS: Final = "default"
@@ -235,6 +239,13 @@ def _routes(config: Config) -> Iterator[Problem]:
         for target, times in targets.items():
             if times > 1:
                 yield Problem(f"{path}.targets", f"{target!r} stands here more than once")
+        for m, each in enumerate(route.targets):
+            for name in each.drop:
+                where = f"{path}.targets[{m}].drop"
+                if name in NEVER_DROPPED:
+                    yield Problem(where, f"{name!r} cannot be dropped: no request works without it")
+                elif not FIELD.fullmatch(name):
+                    yield Problem(where, "a field's name is made of letters, digits and _ - .")
 
 
 def _route_name(route: Route, config: Config) -> str:

@@ -26,7 +26,7 @@ from gateway.units import Moment
 from gateway.wire.anthropic import AnthropicWire
 from gateway.wire.base import Asked, ClientError, ErrorAnswer, Wire
 from gateway.wire.body import conversation
-from gateway.wire.headers import client_keys, session, traceparent
+from gateway.wire.headers import client_keys, deadline_seconds, session, traceparent
 from gateway.wire.openai import OpenAIWire
 
 MODEL_CHARS_MAX = 200
@@ -122,6 +122,7 @@ async def _admit(
                 conversation=begun,
                 first_turn=first_turn,
                 reasoning=asked.reasoning,
+                deadline_seconds=deadline_seconds(headers),
                 client=client.name if client is not None else "",
                 requested_model=asked.model[:MODEL_CHARS_MAX],
                 stream=asked.stream,

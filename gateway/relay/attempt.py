@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from gateway.events import Failure
 from gateway.relay.answering import UNBUFFERED, Answer, Headers, own_headers
-from gateway.relay.inbound import Emit, Inbound
+from gateway.relay.inbound import Dropped, Emit, Inbound
 from gateway.routing.call import Call
 from gateway.routing.classify import Verdict, classify, classify_fault
 from gateway.routing.steps import Bad, Seen, Send
@@ -119,10 +119,13 @@ class Attempt:
             path=inbound.path,
             query=inbound.query,
             headers=(*inbound.upstream_headers, ("traceparent", trace)),
-            body=inbound.body_for(send.model),
+            body=self._body()[0],
             stream=inbound.facts.stream,
             timeouts=send.timeouts,
         )
+
+    def _body(self) -> Dropped:
+        return self.inbound.body_for(self.send.model, self.send.drop)
 
     # -- a single answer -----------------------------------------------------------------------
 
@@ -232,7 +235,10 @@ class Attempt:
         self.emit(self.call.committed(self.clock.now()))
 
     def _headers(self, reply: Reply) -> Headers:
-        return [*to_client(reply.pairs()), *own_headers(self.call)]
+        headers = [*to_client(reply.pairs()), *own_headers(self.call)]
+        if dropped := self._body()[1]:
+            headers.append(("x-evenkeel-dropped", ", ".join(dropped)))
+        return headers
 
     # -- what went wrong -----------------------------------------------------------------------
 

@@ -9,11 +9,14 @@ from typing import TypeAlias
 from gateway.events import Event
 from gateway.routing.steps import Facts
 from gateway.wire.base import Wire
-from gateway.wire.body import replace_model
+from gateway.wire.body import drop_fields, replace_model
 from gateway.wire.headers import to_upstream, to_upstream_query
 
 Emit: TypeAlias = Callable[[Sequence[Event]], None]
 """Hands events to the spine; never waits, never raises."""
+
+Dropped: TypeAlias = tuple[bytes, tuple[str, ...]]
+"""A body, and the fields that were taken out of it."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -29,17 +32,20 @@ class Inbound:
     """Without the client's key."""
     upstream_headers: list[tuple[str, str]] = field(init=False)
     """Without any credential of the client's, the same for every attempt."""
-    _bodies: dict[str, bytes] = field(init=False, default_factory=dict)
+    _bodies: dict[tuple[str, tuple[str, ...]], Dropped] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self.query = to_upstream_query(self.raw_query)
         self.upstream_headers = to_upstream(self.raw_headers)
 
-    def body_for(self, model: str) -> bytes:
-        """The client's body with the upstream's name for the model, and no other byte changed."""
-        if model == self.facts.requested_model:
-            return self.body
-        body = self._bodies.get(model)
-        if body is None:
-            body = self._bodies[model] = replace_model(self.body, model)
-        return body
+    def body_for(self, model: str, drop: tuple[str, ...] = ()) -> Dropped:
+        """The client's body with the upstream's name for the model and without the fields in
+        `drop`, and no other byte changed; beside it which of them were there."""
+        key = (model, drop)
+        found = self._bodies.get(key)
+        if found is None:
+            body, dropped = drop_fields(self.body, drop) if drop else (self.body, ())
+            if model != self.facts.requested_model:
+                body = replace_model(body, model)
+            found = self._bodies[key] = (body, dropped)
+        return found

@@ -62,10 +62,13 @@ class Refusal:
     should_retry: bool | None
 
 
-def refuse(route: str, parts: Sequence[Part], *, deadline_passed: bool = False) -> Refusal:
-    """The honest answer for a route none of whose candidates could serve."""
-    message = _sentence(route, parts, deadline_passed=deadline_passed)
-    if deadline_passed:
+def refuse(route: str, parts: Sequence[Part], *, deadline: str = "") -> Refusal:
+    """The honest answer for a route none of whose candidates could serve.
+
+    `deadline`: the name of the deadline that passed, where one has ended the request.
+    """
+    message = _sentence(route, parts, deadline=deadline)
+    if deadline:
         return Refusal(
             status=504,
             code="deadline",
@@ -111,9 +114,9 @@ def _ready(part: Part) -> float:
     return inf if ready is None or part.reason in FOR_GOOD else ready
 
 
-def _sentence(route: str, parts: Sequence[Part], *, deadline_passed: bool) -> str:
+def _sentence(route: str, parts: Sequence[Part], *, deadline: str) -> str:
     first = next((each for each in parts if each.message), None)
     said = f"{first.message.rstrip('.')}. " if first is not None else ""
     listed = ", ".join(dict.fromkeys(f"{each.target} {each.reason}" for each in parts))
-    why = "the deadline passed" if deadline_passed else "no target could answer"
+    why = f"{deadline} passed" if deadline else "no target could answer"
     return f"{said}Route {route!r}: {why}{f' ({listed})' if listed else ''}."

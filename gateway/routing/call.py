@@ -80,8 +80,13 @@ class Call:
         self._counted = 0
         self._by_provider: dict[str, int] = {}
         self._repeated = False
-        seconds = deadline_seconds(self._stability, stream=facts.stream, reasoning=facts.reasoning)
-        self._deadline = Instant(now.instant + seconds)
+        self._deadline_seconds = deadline_seconds(
+            self._stability,
+            stream=facts.stream,
+            reasoning=facts.reasoning,
+            asked=facts.deadline_seconds,
+        )
+        self._deadline = Instant(now.instant + self._deadline_seconds)
         self._patience = Patience(
             pool, route, self._wanted, self._seating.binding, deadline=self._deadline
         )
@@ -171,6 +176,7 @@ class Call:
             provider=provider,
             credential=candidate.credential.config,
             model=candidate.target.model,
+            drop=candidate.hop.config.drop,
             probe=probe,
             timeouts=timeouts,
             by_deadline=by_deadline,
@@ -188,7 +194,6 @@ class Call:
     ) -> GiveUp:
         self._move("give_up")
         self._patience.stop(now)
-        self._patience.stop(now)
         listed = parts(self._record.attempts, self._skips, now.instant)
         bad = self._record.first_bad()
         failure = bad.failure if bad else None
@@ -196,8 +201,18 @@ class Call:
             failure = self._record.failure = Failure.DEADLINE
         refusal = None
         if not own_fault:
-            refusal = refuse(self.route.chain.name, listed, deadline_passed=deadline_passed)
+            deadline = self._deadline_words() if deadline_passed else ""
+            refusal = refuse(self.route.chain.name, listed, deadline=deadline)
         return GiveUp(failure=failure, own_fault=own_fault, refusal=refusal, parts=listed)
+
+    def _deadline_words(self) -> str:
+        seconds = self._deadline_seconds
+        whose = (
+            "the client's own deadline"
+            if seconds == self.facts.deadline_seconds
+            else "the deadline"
+        )
+        return f"{whose} of {seconds:g} s"
 
     # -- reports -------------------------------------------------------------------------------
 

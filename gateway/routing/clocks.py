@@ -19,8 +19,18 @@ _DEFAULT_TIMEOUTS = Timeouts()
 _DEFAULT_DEADLINE_SECONDS = Stability().deadline_seconds
 
 
-def deadline_seconds(stability: Stability, *, stream: bool, reasoning: bool = False) -> float:
-    """From the request's start to its first content, all attempts together."""
+def deadline_seconds(
+    stability: Stability, *, stream: bool, reasoning: bool = False, asked: float | None = None
+) -> float:
+    """From the request's start to its first content, all attempts together.
+
+    `asked`: the client's own deadline, which only shortens it.
+    """
+    own = _own_deadline_seconds(stability, stream=stream, reasoning=reasoning)
+    return own if asked is None else min(own, asked)
+
+
+def _own_deadline_seconds(stability: Stability, *, stream: bool, reasoning: bool) -> float:
     seconds = stability.deadline_seconds
     if seconds != _DEFAULT_DEADLINE_SECONDS:
         return seconds

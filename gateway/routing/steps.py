@@ -35,6 +35,8 @@ class Facts:
     """No answer is part of it yet, so there is no cache to lose."""
     reasoning: bool = False
     """It asks for thinking before the answer: the clocks to first content are longer."""
+    deadline_seconds: float | None = None
+    """How long the client itself will wait for the first content, where it says so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,8 @@ class Send:
     provider: Provider
     credential: Credential
     model: str
+    drop: tuple[str, ...] = ()
+    """Fields of the body that the target is not sent."""
     probe: bool
     timeouts: Timeouts
     by_deadline: bool

@@ -1,4 +1,5 @@
-"""Request bodies: reads the few fields the gateway needs, replaces the model, touches nothing else.
+"""Request bodies: reads the few fields the gateway needs, replaces the model, drops what a target
+refuses, touches nothing else.
 
 What a client wrote for the provider is the provider's to judge: unknown fields pass, and the
 optional ones read here are ignored where they make no sense.
@@ -8,9 +9,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from hashlib import blake2b
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import msgspec
 
@@ -108,11 +109,31 @@ def replace_model(body: bytes, model: str) -> bytes:
     value = msgspec.json.encode(model)
     parts: list[bytes] = []
     kept_to = 0
-    for start, end in _model_spans(body):
-        parts += (body[kept_to:start], value)
-        kept_to = end
+    for member in _members(body):
+        if member.key == "model":
+            parts += (body[kept_to : member.value], value)
+            kept_to = member.end
     parts.append(body[kept_to:])
     return b"".join(parts)
+
+
+def drop_fields(body: bytes, names: Collection[str]) -> tuple[bytes, tuple[str, ...]]:
+    """`body` without its top-level fields of these names, and those that were there, in its order.
+
+    Every other byte is kept. `body` must have passed `read_fields`.
+    """
+    members = list(_members(body))
+    dropped = tuple(dict.fromkeys(each.key for each in members if each.key in names))
+    if not dropped:
+        return body, ()
+    parts = [body[: members[0].start]]
+    for n, member in enumerate(members):
+        if member.key not in names:
+            # Each but the first brings the comma before it along.
+            start = member.start if len(parts) == 1 else members[n - 1].end
+            parts.append(body[start : member.end])
+    parts.append(body[members[-1].end :])
+    return b"".join(parts), dropped
 
 
 def session_id(value: object) -> str:
@@ -260,17 +281,25 @@ def _kind(value: object) -> str:
             return "null"
 
 
-def _model_spans(body: bytes) -> Iterator[tuple[int, int]]:
-    """Where the values of the top-level `model` stand."""
+class _Member(NamedTuple):
+    """Where one field of the outermost object stands: its key from `start`, its value up to `end`."""
+
+    key: str
+    start: int
+    value: int
+    end: int
+
+
+def _members(body: bytes) -> Iterator[_Member]:
+    """The top-level fields, in order; one written twice comes twice."""
     opening = _OPENING.match(body)
     place = opening.end() if opening else len(body)
     values = _values(body)
     while (match := _KEY.match(body, place)) is not None:
-        start = match.end()
+        value = match.end()
         key = _key_text(match[1])
-        place = _value_end(body, start, values.pop(key, None))
-        if key == "model":
-            yield start, place
+        place = _value_end(body, value, values.pop(key, None))
+        yield _Member(key, match.start(1), value, place)
 
 
 def _values(body: bytes) -> dict[str, msgspec.Raw]:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 from urllib.parse import unquote_plus
 
+from gateway.wire.base import ClientError
 from gateway.wire.body import session_id
 
 Headers: TypeAlias = Sequence[tuple[str, str]]
@@ -114,6 +115,8 @@ _SESSION_HEADERS = (
 _SESSION_AGENTS = re.compile(r"(?:codex|pi)\b|codex_", re.IGNORECASE)
 """Agents whose `x-client-request-id` names the thread; elsewhere it is new with each request."""
 
+DEADLINE_SECONDS_MAX = 1e9
+"""Beyond this a number of seconds is no time that anybody will wait."""
 _BEARER = re.compile(r"bearer +(\S+)", re.IGNORECASE)
 _VERSION_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
@@ -200,6 +203,24 @@ def session(headers: Headers) -> str:
     if any(_SESSION_AGENTS.match(agent) for agent in agents):
         return session_id(values.get("x-client-request-id"))
     return ""
+
+
+def deadline_seconds(headers: Headers) -> float | None:
+    """How long the client will wait for the first content; None if it does not say.
+
+    Raises `ClientError` 400 for what is no such time: a limit that is not kept is worse than none.
+    """
+    value = _first_values(headers).get("x-evenkeel-deadline-seconds")
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = 0.0
+    if not 0.0 < seconds < DEADLINE_SECONDS_MAX:
+        message = "`x-evenkeel-deadline-seconds` must be a number of seconds above 0."
+        raise ClientError(400, "invalid_request", message)
+    return seconds
 
 
 def traceparent(headers: Headers) -> tuple[str, str, bool] | None:

@@ -271,7 +271,7 @@ providers:
     stability: {max_attempts: 3}
 routes:
   - name: l
-    targets: [{target: full/f, context_tokens: 24}]
+    targets: [{target: full/f, context_tokens: 24, drop: [thinking]}]
     return: manual
     allow_metered_fallback: false
     fallback_on_context_too_long: true

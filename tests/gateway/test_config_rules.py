@@ -50,6 +50,10 @@ def route(*targets: str, name: str = "coder", **values: Any) -> Route:
     return Route(name=name, targets=aims, **values)
 
 
+def dropping(*names: str) -> Route:
+    return Route(name="coder", targets=(RouteTarget(target="sim/a", drop=names),))
+
+
 def lines(config: Config) -> list[str]:
     found = check(config, providers=set(config.providers))
     return [f"{each.path}: {each.text}" for each in found]
@@ -201,6 +205,14 @@ def test_what_this_version_cannot_do_is_refused(config: Config, path: str) -> No
         (
             replace(SOUND, routes=(route("sim/a", "sim/a"),)),
             "routes[0].targets: 'sim/a' stands here more than once",
+        ),
+        (
+            replace(SOUND, routes=(dropping("thinking", "model"),)),
+            "routes[0].targets[0].drop: 'model' cannot be dropped: no request works without it",
+        ),
+        (
+            replace(SOUND, routes=(dropping("a\nb"),)),
+            "routes[0].targets[0].drop: a field's name is made of letters, digits and _ - .",
         ),
         (
             replace(SOUND, routes=(route("sim/a", name="sim/b"),)),

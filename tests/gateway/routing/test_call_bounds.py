@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.config import Timeouts
+from gateway.config import RouteTarget, Timeouts
 from gateway.events import AttemptFinished, CandidateSkipped, CooldownStarted, Failure, SkipReason
 from gateway.routing.policy import RETRY_PAUSE_SECONDS
 from gateway.routing.steps import GiveUp, Send, Wait
@@ -20,6 +20,7 @@ from tests.gateway.routing.building import (
     credential,
     provider,
     route,
+    sent,
 )
 
 ILL = {name: bad("server_error") for name in "pqrstu"}

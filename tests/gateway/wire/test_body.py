@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.wire.base import Asked, ClientError
-from gateway.wire.body import read_fields, replace_model, session_id
+from gateway.wire.body import drop_fields, read_fields, replace_model, session_id
 
 
 def body(**fields: Any) -> bytes:
@@ -224,3 +224,48 @@ def test_no_bytes_whatever_raise_anything_but_client_errors(raw: bytes) -> None:
     replace_model(raw, "x")
     with contextlib.suppress(ClientError):
         read_fields(raw)
+
+
+@pytest.mark.parametrize(
+    ("raw", "kept"),
+    [
+        ('{ "a":1, "model" : "m",\n "x":{"a":[2]} }', '{ "model" : "m",\n "x":{"a":[2]} }'),
+        ('{"model":"m", "a": {"b":"}"} , "x":1}', '{"model":"m" , "x":1}'),
+        ('{"model":"m", "b":[1,{"a":2}], "a":"\\"," }', '{"model":"m" }'),
+        ('{"a":1,"b":2,"model":"m","a":3}', '{"model":"m"}'),
+        ('{"\\u0061":1,"model":"m"}', '{"model":"m"}'),
+        ('{"a":1,"model":"m","x":2,"b":{},"y":3}', '{"model":"m","x":2,"y":3}'),
+    ],
+)
+def test_dropped_fields_are_cut_out_and_every_other_byte_stays(raw: str, kept: str) -> None:
+    body, dropped = drop_fields(raw.encode(), ("a", "b", "c"))
+    assert body == kept.encode()
+    assert dropped == tuple(dict.fromkeys(name for name in json.loads(raw) if name in "ab"))
+
+
+def test_a_body_without_the_fields_to_drop_is_the_same_object() -> None:
+    raw = b'{"model": "m", "x": {"a": 1}}'
+    assert drop_fields(raw, ("a",)) == (raw, ())
+    assert drop_fields(b' {"a":1} ', ("a",)) == (b" {} ", ("a",))
+
+
+@given(
+    fields=st.dictionaries(
+        st.text(max_size=4),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.text(max_size=6),
+            lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+            max_leaves=6,
+        ),
+        max_size=6,
+    ),
+    data=st.data(),
+)
+@settings(deadline=None)
+def test_what_is_left_after_dropping_is_json_without_those_fields(
+    fields: dict[str, Any], data: st.DataObject
+) -> None:
+    names = data.draw(st.sets(st.sampled_from([*sorted(fields), "none"])))
+    kept, dropped = drop_fields(json.dumps(fields).encode(), names)
+    assert json.loads(kept) == {key: value for key, value in fields.items() if key not in names}
+    assert set(dropped) == names & set(fields)

@@ -4,9 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.wire.base import ClientError
 from gateway.wire.headers import (
     client_keys,
     credential_header,
+    deadline_seconds,
     default_version,
     session,
     to_client,
@@ -231,3 +233,15 @@ def test_no_headers_whatever_raise(headers: list[tuple[str, str]], text: str) ->
     traceparent(headers)
     default_version("anthropic", headers)
     credential_header("anthropic", headers, text)
+
+
+def test_a_client_s_deadline_is_read_from_its_header() -> None:
+    assert deadline_seconds([]) is None
+    assert deadline_seconds([("X-Evenkeel-Deadline-Seconds", " 2.5 ")]) == 2.5
+
+
+@pytest.mark.parametrize("value", ["", "soon", "0", "-1", "nan", "inf", "1e9"])
+def test_a_deadline_that_is_no_time_is_the_client_s_fault(value: str) -> None:
+    with pytest.raises(ClientError, match="deadline-seconds") as caught:
+        deadline_seconds([("x-evenkeel-deadline-seconds", value)])
+    assert (caught.value.status, caught.value.code) == (400, "invalid_request")
