@@ -116,6 +116,13 @@ class Spot:
         """The rest that is not over yet."""
         return self.cooldown if self.rests(now) else None
 
+    @property
+    def last_end(self) -> Instant:
+        """Of the running rest, or of the last one; 0 if it has never rested."""
+        if self.cooldown is not None:
+            return self.cooldown.until
+        return Instant(0.0) if self._ended is None else self._ended
+
     def on_trial(self, now: Instant) -> bool:
         """Half-open: its rest is over and nothing is proved yet."""
         return self.unproven and not self.rests(now)

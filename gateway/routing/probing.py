@@ -35,7 +35,7 @@ def duty(route: RouteState, *, cold: bool, now: Instant) -> HopState | None:
             continue
         if stands_back(hop, now) and not _hint_is_due(hop, now):
             continue
-        waited = now - max(route.last_cold, due)
+        waited = now - max(route.last_cold, due, hop.hold.last_end)
         if cold or waited >= _starved(hop):
             return hop
     return None
