@@ -7,7 +7,7 @@ soft: it orders candidates and never keeps a request from being served. Idle one
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -115,13 +115,18 @@ class Sessions:
     def __iter__(self) -> Iterator[Binding]:
         return iter(self._bindings.values())
 
-    def forget(self, hops: frozenset[str]) -> None:
-        """Drop every binding with a seat on one of these targets: they are no longer there."""
+    def keep(self, hops: Collection[HopState]) -> None:
+        """Drop every binding with a seat on another target, or with a credential that is gone."""
+
+        def stands(seat: Seat | None) -> bool:
+            if seat is None:
+                return True
+            return seat.hop in hops and seat.credential in seat.hop.target.provider.credentials
+
         gone = [
             key
             for key, binding in self._bindings.items()
-            if binding.home.hop.target.name in hops
-            or (binding.detour is not None and binding.detour.hop.target.name in hops)
+            if not (stands(binding.home) and stands(binding.detour))
         ]
         for key in gone:
             del self._bindings[key]

@@ -81,13 +81,13 @@ class Spot:
 
     __slots__ = (
         "_before",
-        "_decay_seconds",
         "_ended",
         "_last_seconds",
         "_level",
         "_looked",
         "_looks",
         "cooldown",
+        "decay_seconds",
         "lease",
         "place",
         "unproven",
@@ -95,7 +95,7 @@ class Spot:
 
     def __init__(self, place: Place, *, decay_seconds: float) -> None:
         self.place = place
-        self._decay_seconds = decay_seconds
+        self.decay_seconds = decay_seconds
         self.cooldown: Cooldown | None = None
         self._level = 0
         self._ended: Instant | None = None
@@ -179,7 +179,7 @@ class Spot:
         ended = self._ended if self.cooldown is None else self.cooldown.until
         if ended is None or now <= ended:
             return self._level
-        return max(0, self._level - int((now - ended) / self._decay_seconds))
+        return max(0, self._level - int((now - ended) / self.decay_seconds))
 
     def climb(self, ladder: Ladder, *, trigger: Trigger, now: Moment, rng: Random) -> list[Event]:
         """Rest for the next step of the ladder; nothing new if it rests already."""
@@ -282,6 +282,13 @@ class Spot:
         self.cooldown = cooldown
         self._level = cooldown.level
         self.unproven = cooldown.source in TRIED_AFTER
+
+    def doubt(self, level: int, now: Instant) -> None:
+        """A guess of an earlier process that is not kept: a probe decides, and its failure goes on
+        from that step of the ladder."""
+        assert self.cooldown is None
+        self._level, self._ended = level, now
+        self.unproven = True
 
     def expire(self, now: Moment) -> list[Event]:
         """End the rest if its time is over. `ended_at` is when it was over, not when noticed."""

@@ -71,11 +71,21 @@ class Penalty:
         calm = now + stability.half_life_seconds * log2(value / stability.reuse_at)
         return Instant(min(last, calm))
 
-    def restore(self, value: float, stability: Stability, now: Instant) -> None:
-        """What an earlier process left, already decayed. No line is crossed by it."""
+    def restore(
+        self, value: float, stability: Stability, now: Instant, *, since: Instant | None = None
+    ) -> None:
+        """What an earlier process left, already decayed. No line is crossed by it.
+
+        `since`: from then on it was above the line, and may be still.
+        """
+        if stability.damping is Damping.OFF:
+            return
         self._value, self._at = min(ceiling(stability), value), now
-        if value >= stability.suppress_at and stability.damping is not Damping.OFF:
-            self.suppressed_since = now
+        if value >= stability.suppress_at:
+            self.suppressed_since = now if since is None else since
+        elif since is not None and value >= stability.reuse_at:
+            self.suppressed_since = since
+        self.relax(stability, now)
 
     def clear(self) -> bool:
         """An operator's word. True if it was suppressed."""

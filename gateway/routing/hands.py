@@ -7,20 +7,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from random import Random
 
 from gateway.events import CooldownEnd, CooldownSource, Event, OperatorActed, SwitchKind
 from gateway.routing import pointer
 from gateway.routing.cooldown import Spot, Trigger
 from gateway.routing.pool import Pool
-from gateway.routing.state import Pin, ProviderState, RouteState, TargetState
+from gateway.routing.readiness import stands_back
+from gateway.routing.state import (
+    FOR_GOOD,
+    Evidence,
+    HopState,
+    Pin,
+    ProviderState,
+    RouteState,
+    TargetState,
+)
 from gateway.units import Instant, Moment
 
-FOR_GOOD_SECONDS = 10 * 365 * 86_400.0
-"""Of acts without an expiry: until somebody undoes them."""
 REST_SECONDS = 3600.0
 """Of a rest without an expiry: a forgotten one must not take a target away for ever."""
-OPERATOR = "operator"
+NAMES_SHOWN = 5
+"""Of those that exist, in a message about one that does not."""
 
 
 class UnknownPlace(LookupError):
@@ -53,23 +62,26 @@ class Hands:
         self._rng = rng
 
     def reset(self, place: Place, act: Act, now: Moment) -> list[Event]:
-        """Ends rests, holds and trials of the place at once, and lets routes go back to it."""
-        self._known(place)
+        """Ends rests, holds and trials of the place at once, and lets routes go back to it.
+
+        A penalty stays: whoever wants a flapping target back clears that as well.
+        """
+        self._known(place, now)
         events = self._told("reset", act, now, place=place)
         for spot in self._spots(place):
             events += spot.end(CooldownEnd.OPERATOR, now=now, actor=act.actor, note=act.note)
-        for target in self._targets(place):
-            target.breaker.reset()
         if not place.credential:
-            events += self._back(place, act, now)
+            for target in self._targets(place):
+                target.breaker.reset()
+            events += self._back(place, now)
         self._pool.waiting.news()
         return events
 
     def rest(self, target: str, act: Act, now: Moment) -> list[Event]:
         """Lets a target rest from now on, for `expires_seconds` or an hour."""
-        found = self._target(target)
+        found = self._target(target, now)
         seconds = REST_SECONDS if act.expires_seconds is None else act.expires_seconds
-        trigger = Trigger(OPERATOR, actor=act.actor, note=act.note)
+        trigger = Trigger(pointer.OPERATOR, actor=act.actor, note=act.note)
         events = self._told("rest", act, now, place=Place(target=target), seconds=seconds)
         events += found.spot.rest(
             seconds, source=CooldownSource.OPERATOR, trigger=trigger, now=now, rng=self._rng
@@ -79,14 +91,14 @@ class Hands:
 
     def drain(self, target: str, act: Act, now: Moment) -> list[Event]:
         """The target takes no new request; those under way end as they would."""
-        found = self._target(target)
-        seconds = FOR_GOOD_SECONDS if act.expires_seconds is None else act.expires_seconds
-        found.drained_until = Instant(now.instant + seconds)
-        return self._told("drain", act, now, place=Place(target=target), seconds=seconds)
+        found = self._target(target, now)
+        found.drained_until = _end(act, now)
+        place, seconds = Place(target=target), act.expires_seconds
+        return self._told("drain", act, now, place=place, seconds=seconds)
 
     def enable(self, target: str, act: Act, now: Moment) -> list[Event]:
         """Undoes `rest` and `drain`."""
-        found = self._target(target)
+        found = self._target(target, now)
         found.drained_until = None
         events = self._told("enable", act, now, place=Place(target=target))
         rest = found.spot.cooldown
@@ -103,11 +115,10 @@ class Hands:
             names = ", ".join(hop.target.name for hop in found.hops)
             message = f"route {route!r} has no target {target!r}; it has {names}"
             raise UnknownPlace(message)
-        seconds = FOR_GOOD_SECONDS if act.expires_seconds is None else act.expires_seconds
         before = found.pin.before if found.pin is not None else found.active
-        found.pin = Pin(hop, Instant(now.instant + seconds), before)
+        found.pin = Pin(hop, _end(act, now), before)
         self._pool.restless[found] = None
-        place = Place(target=target)
+        place, seconds = Place(target=target), act.expires_seconds
         events = self._told("pin", act, now, route=found, place=place, seconds=seconds)
         if found.active is not hop:
             events += pointer.move(found, hop, SwitchKind.OPERATOR, "pin", now=now)
@@ -132,17 +143,23 @@ class Hands:
 
     # -- inside --------------------------------------------------------------------------------
 
-    def _back(self, place: Place, act: Act, now: Moment) -> list[Event]:
+    def _back(self, place: Place, now: Moment) -> list[Event]:
         """Pointers go up to a target that somebody has said is well again."""
         events: list[Event] = []
-        for route in self._pool.routes.values():
-            for hop in route.hops[: route.active.index]:
-                if self._fits(place, hop.target) and route.pin is None:
-                    hop.evidence.reset()
-                    hop.evidence.gap = 0.0
-                    events += pointer.move(route, hop, SwitchKind.OPERATOR, "reset", now=now)
-                    break
+        for route in self._routes():
+            meant = [
+                hop for hop in route.hops[: route.active.index] if self._fits(place, hop.target)
+            ]
+            for hop in meant:
+                hop.evidence = Evidence()
+            best = next((hop for hop in meant if _may_serve(hop, now)), None)
+            if best is not None and route.pin is None:
+                events += pointer.move(route, best, SwitchKind.OPERATOR, "reset", now=now)
         return events
+
+    def _routes(self) -> Iterator[RouteState]:
+        yield from self._pool.routes.values()
+        yield from self._pool.direct_routes()
 
     def _spots(self, place: Place) -> Iterator[Spot]:
         for provider in self._pool.providers.values():
@@ -164,7 +181,7 @@ class Hands:
             return
         for target in self._targets(place):
             yield target.spot
-        for route in (*self._pool.routes.values(), *self._pool.direct_routes()):
+        for route in self._routes():
             yield from (hop.hold for hop in route.hops if self._fits(place, hop.target))
 
     def _targets(self, place: Place) -> list[TargetState]:
@@ -179,9 +196,12 @@ class Hands:
         name = place.provider or place.target.partition("/")[0]
         return name in ("", provider.name)
 
-    def _known(self, place: Place) -> None:
+    def _known(self, place: Place, now: Moment) -> None:
         if place.target:
-            self._target(place.target)
+            target = self._target(place.target, now)
+            if place.provider not in ("", target.provider.name):
+                message = f"target {place.target!r} is none of provider {place.provider!r}"
+                raise UnknownPlace(message)
         if place.provider and place.provider not in self._pool.providers:
             message = f"there is no provider {place.provider!r}"
             raise UnknownPlace(message)
@@ -192,11 +212,13 @@ class Hands:
                 message = f"there is no credential {place.credential!r}"
                 raise UnknownPlace(message)
 
-    def _target(self, name: str) -> TargetState:
-        for target in self._pool.targets():
-            if target.name == name:
-                return target
-        message = f"there is no target {name!r}"
+    def _target(self, name: str, now: Moment) -> TargetState:
+        target = self._pool.target(name, now)
+        if target is not None:
+            return target
+        known = sorted(each.name for each in self._pool.targets())
+        near = get_close_matches(name, known, n=3, cutoff=0.5) or known[:NAMES_SHOWN]
+        message = f"there is no target {name!r}; there are {', '.join(near)}"
         raise UnknownPlace(message)
 
     def _route(self, name: str) -> RouteState:
@@ -230,3 +252,15 @@ class Hands:
                 until=None if seconds is None else now.later(seconds).timestamp,
             )
         ]
+
+
+def _end(act: Act, now: Moment) -> Instant:
+    """When the act is over by itself."""
+    seconds = act.expires_seconds
+    return FOR_GOOD if seconds is None else Instant(now.instant + seconds)
+
+
+def _may_serve(hop: HopState, now: Moment) -> bool:
+    if stands_back(hop, now.instant) or hop.target.drained(now.instant):
+        return False
+    return bool(hop.target.provider.credentials)

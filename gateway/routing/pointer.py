@@ -25,6 +25,7 @@ from gateway.routing.state import HopState, Ramp, RouteState
 from gateway.units import Instant, Moment, RequestId
 
 RECOVERED = "recovered"
+OPERATOR = "operator"
 STRETCH = 1.5
 """A target that was left soon must next time be well for so many times its last good stretch. By
 this an incident that comes and goes is outwaited, whatever its period; a fixed time would meet the
@@ -54,6 +55,7 @@ def served(
     """`hop` answers with content. The pointer moves to it if its own target is gone.
 
     A request that only found the pointer's target short of keys moves nothing, nor does a probe.
+    An operator who takes a target away makes the route move, and that costs the target nothing.
     """
     active = route.active
     if hop is active or route.pinned(now.instant) is not None:
@@ -61,6 +63,9 @@ def served(
     if not _gone(active, now.instant) or _stands_behind(route, hop, now.instant):
         return []
     rest = active.hold.running(now.instant) or kept_away_by(active, now.instant)
+    if active.target.drained(now.instant) or (rest and rest.source is CooldownSource.OPERATOR):
+        kind, request = SwitchKind.OPERATOR, trigger.request_id
+        return move(route, hop, kind, OPERATOR, now=now, request=request, trace=trace)
     reason = rest.reason if rest else "unavailable"
     cause = Trigger(reason, trigger.request_id, trigger.attempt_id)
     events = _hold(active, now=now, trigger=cause, rng=rng)
@@ -170,8 +175,11 @@ def unpin_over(route: RouteState, now: Moment) -> list[Event]:
 
 
 def unpin(route: RouteState, reason: str, *, now: Moment) -> list[Event]:
+    """The pointer goes back to where it stood, unless there is a reason against that by now."""
     pin, route.pin = route.pin, None
     if pin is None or route.active is not pin.hop or pin.before is pin.hop:
+        return []
+    if stands_back(pin.before, now.instant) or _gone(pin.before, now.instant):
         return []
     return move(route, pin.before, SwitchKind.OPERATOR, reason, now=now)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from random import Random
 
 from gateway.config import Config, Provider
-from gateway.events import CooldownEnd, Event, Failure
+from gateway.events import CooldownEnd, Event, Failure, SwitchKind
 from gateway.routing import choosing, pointer, probing, readiness
 from gateway.routing.choosing import Choice, Speaks, Wanted
 from gateway.routing.cooldown import Cooldown, Spot, Trigger
@@ -26,6 +26,7 @@ from gateway.routing.state import (
     RouteState,
     TargetState,
     build_providers,
+    first_able,
 )
 from gateway.routing.waiting import Waiting
 from gateway.units import Moment
@@ -59,7 +60,7 @@ class Pool:
             self.routes[chain.name] = self._route(chain, now)
         self._direct: dict[str, RouteState] = {}
 
-    def reconfigure(self, config: Config, now: Moment) -> None:
+    def reconfigure(self, config: Config, now: Moment) -> list[Event]:
         """A new configuration for the same pool. Accounts, targets and routes that stay keep what
         is remembered of them; requests under way end on what they began with."""
         self.config = config
@@ -77,14 +78,28 @@ class Pool:
             for name, target in self._targets.items()
             if self.providers.get(target.provider.name) is target.provider
         }
+        for target in self._targets.values():
+            target.spot.decay_seconds = target.provider.stability.ladder_decay_seconds
+        events: list[Event] = []
         routes, self.routes = self.routes, {}
         for chain in self.directory.chains:
-            self.routes[chain.name] = self._rebuilt(chain, routes.get(chain.name), now)
-        self._direct.clear()
-        self.rests.watch_providers(self._used())
+            self.routes[chain.name] = self._rebuilt(chain, routes.get(chain.name), now, events)
+        direct, self._direct = self._direct, {}
+        for name, old_route in direct.items():
+            chain_now = self.directory.find(name)
+            if chain_now is not None and name not in self.routes:
+                self._direct[name] = self._rebuilt(chain_now, old_route, now, events)
+        live = {*self.routes.values(), *self._direct.values()}
+        self.restless = {route: None for route in self.restless if route in live}
+        self.rests.watch_providers(
+            self._used(), window_seconds=config.stability.guard_window_seconds
+        )
         self.waiting.news()
+        return events + self.rests.forget(self._spots(), now)
 
-    def _rebuilt(self, chain: Chain, old: RouteState | None, now: Moment) -> RouteState:
+    def _rebuilt(
+        self, chain: Chain, old: RouteState | None, now: Moment, events: list[Event]
+    ) -> RouteState:
         fresh = self._route(chain, now)
         if old is None:
             return fresh
@@ -93,9 +108,23 @@ class Pool:
         for each in fresh.hops:
             hop = known.get(each.target, each)
             hop.index, hop.config, hop.stability = each.index, each.config, each.stability
+            hop.hold.decay_seconds = each.hold.decay_seconds
             hops.append(hop)
         old.reconfigure(chain, hops)
+        if old.active not in hops:
+            events += pointer.move(old, first_able(hops), SwitchKind.OPERATOR, "reload", now=now)
         return old
+
+    def _spots(self) -> set[Spot]:
+        """Every place that exists under the present configuration."""
+        spots = {target.spot for target in self._targets.values()}
+        for provider in self.providers.values():
+            spots.add(provider.spot)
+            for key in provider.credentials:
+                spots |= {key.spot, *key.models.values()}
+        for route in (*self.routes.values(), *self._direct.values()):
+            spots |= {hop.hold for hop in route.hops}
+        return spots
 
     def _used(self) -> frozenset[str]:
         """The providers that some route leads to; all of them where there is no route."""
@@ -118,18 +147,30 @@ class Pool:
         self._direct[name] = self._route(chain, now)
         return self._direct[name]
 
+    def glimpse(self, name: str, now: Moment) -> RouteState | None:
+        """The same for somebody who only looks: what had to be made for it is not kept."""
+        known = self.routes.get(name) or self._direct.get(name)
+        chain = None if known is not None else self.directory.find(name)
+        return known if chain is None else self._route(chain, now, kept=False)
+
     def direct_routes(self) -> Iterable[RouteState]:
         return self._direct.values()
 
     def targets(self) -> Iterable[TargetState]:
         return self._targets.values()
 
-    def _route(self, chain: Chain, now: Moment) -> RouteState:
+    def target(self, name: str, now: Moment) -> TargetState | None:
+        """By its `provider/model`; also one that nobody has asked for yet."""
+        if name not in self._targets and name not in self.routes:
+            self.route(name, now)
+        return self._targets.get(name)
+
+    def _route(self, chain: Chain, now: Moment, *, kept: bool = True) -> RouteState:
         hops = [
             HopState(
                 index,
                 each,
-                self._target(each.provider, each.model),
+                self._target(each.provider, each.model, kept=kept),
                 route=chain.name,
                 stability=self.config.hold_stability(chain.route, each.provider),
             )
@@ -137,21 +178,23 @@ class Pool:
         ]
         return RouteState(chain, hops, since=now.instant)
 
-    def _target(self, provider: str, model: str) -> TargetState:
+    def _target(self, provider: str, model: str, *, kept: bool) -> TargetState:
         name = f"{provider}/{model}"
         target = self._targets.get(name)
         if target is None:
-            if len(self._targets) >= TARGETS_MAX:
-                self._forget_a_target()
             target = TargetState(self.providers[provider], model)
-            self._targets[name] = target
+            if kept:
+                if len(self._targets) >= TARGETS_MAX:
+                    self._forget_a_target()
+                self._targets[name] = target
         return target
 
     def _forget_a_target(self) -> None:
         """Drop the oldest direct target that rests nowhere; a configured one stays for ever."""
         kept = {hop.target.name for route in self.routes.values() for hop in route.hops}
         for name, target in self._targets.items():
-            if name not in kept and target.spot.cooldown is None:
+            at_peace = target.spot.cooldown is None and target.drained_until is None
+            if name not in kept and at_peace:
                 del self._targets[name]
                 return
 
@@ -196,7 +239,6 @@ class Pool:
         if cold:
             route.arrivals.append(now.instant)
             route.last_cold = now.instant
-            route.last_cold = now.instant
 
     def take(
         self,
@@ -213,12 +255,13 @@ class Pool:
         """
         credential, target = candidate.credential, candidate.target
         draining = target.current
-        if draining is None or not readiness.full(
-            draining.in_flight, draining.config.max_in_flight
+        # An attempt that another key takes for want of room does not end the draining, nor does a
+        # key's test.
+        if draining is None or (
+            probe_seconds is None
+            and not readiness.full(draining.in_flight, draining.config.max_in_flight)
         ):
-            # An attempt that another key takes for want of room does not end the draining.
-            if draining is None or probe_seconds is None:
-                target.current = credential  # Nor does a key's test.
+            target.current = credential
         credential.in_flight += 1
         credential.used += 1
         target.provider.in_flight += 1
@@ -254,6 +297,8 @@ class Pool:
                 # A rest proved too long, and with it the hold that was made from it.
                 events += candidate.hop.hold.end(CooldownEnd.PROBE, now=now)
             self.waiting.news()
+        if candidate.hop not in route.hops:
+            return events  # A reload has taken it away meanwhile.
         before = route.active
         events += pointer.served(
             route, candidate.hop, now=now, trigger=trigger, trace=trace, rng=self._rng
@@ -273,6 +318,8 @@ class Pool:
         target = candidate.target
         target.breaker.good(stability=target.provider.stability, now=now.instant)
         target.health.good()
+        if candidate.hop not in route.hops:
+            return []
         return pointer.answered(route, candidate.hop, now=now, request=request, trace=trace)
 
     def bad(
@@ -287,9 +334,9 @@ class Pool:
     ) -> list[Event]:
         """Lets rest what the failure blames, and nothing else."""
         events = self.rests.fail(candidate, blamed, now=now, trigger=trigger)
-        if POLICY[blamed.failure].blame is Blame.NOBODY:
-            return events
         hop = candidate.hop
+        if POLICY[blamed.failure].blame is Blame.NOBODY or hop not in route.hops:
+            return events
         hop.evidence.reset()
         if probe and hop.index < route.active.index:
             probing.failed(route, hop, now.instant)
@@ -301,7 +348,7 @@ class Pool:
         self, route: RouteState, hop: HopState, failure: Failure, *, now: Moment, trigger: Trigger
     ) -> list[Event]:
         """A request leaves `hop` for another target of the route; see `pointer.left`."""
-        if len(route.hops) == 1 or self.rests.network.away:
+        if len(route.hops) == 1 or hop not in route.hops or self.rests.network.away:
             return []
         events = pointer.left(hop, failure, now=now, trigger=trigger, rng=self._rng)
         self.rests.watch(hop.hold)

@@ -6,7 +6,7 @@ many places fail for one cause (`guard`) the one cause rests and the many do not
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from random import Random
 
@@ -58,9 +58,17 @@ class Rests:
         self._spots: dict[Spot, None] = {}
         self._next_end = NEVER
 
-    def watch_providers(self, providers: frozenset[str]) -> None:
-        """All that must be out of reach for the network to be away."""
-        self._providers = providers
+    def watch_providers(self, providers: frozenset[str], *, window_seconds: float) -> None:
+        """All that must be out of reach within the window for the network to be away."""
+        self._providers, self._window_seconds = providers, window_seconds
+
+    def forget(self, spots: Set[Spot], now: Moment) -> list[Event]:
+        """Ends the rests of all other places: they are no longer there."""
+        events: list[Event] = []
+        for spot in [spot for spot in self._spots if spot not in spots]:
+            events += spot.end(CooldownEnd.SUPERSEDED, now=now)
+            del self._spots[spot]
+        return events
 
     def all(self) -> Iterable[Spot]:
         return self._spots.keys()

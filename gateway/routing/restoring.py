@@ -1,8 +1,8 @@
-"""What a new process takes over from the one before it: rests, holds, penalties and pointers.
+"""What a new process takes over from the one before it: rests, holds, penalties, pointers, acts.
 
-A *stated* rest that still has some time goes on: the provider said so, whoever was listening. A
-guess of the old process comes back as a trial: one probe decides. Times are wall-clock times, and
-are turned into this process's own here.
+A *stated* rest goes on: the provider said so, whoever was listening. A guess of the old process
+comes back as a trial: one probe decides. What an operator did stays done. Times are wall-clock
+times, and are turned into this process's own here.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from gateway.events import (
     CooldownEnded,
     CooldownSource,
     Event,
+    FlappingEnded,
     Scope,
     SwitchKind,
 )
 from gateway.routing.cooldown import Cooldown, Spot
 from gateway.routing.pool import Pool
-from gateway.routing.state import RouteState
+from gateway.routing.state import FOR_GOOD, HopState, Pin, RouteState, first_able
 from gateway.units import MICROS, Instant, Moment, Timestamp
 
 STATED_MIN_SECONDS = 120.0
@@ -34,39 +35,56 @@ KEPT = frozenset({CooldownSource.OPERATOR.value, CooldownSource.HOLD.value})
 
 
 def restore(
-    pool: Pool, cooldowns: Sequence[Item], switches: Sequence[Item], now: Moment
+    pool: Pool,
+    cooldowns: Sequence[Item],
+    switches: Sequence[Item],
+    now: Moment,
+    *,
+    flapping: Sequence[Item] = (),
+    acts: Sequence[Item] = (),
 ) -> list[Event]:
-    """To be called once, before the first request. What is not configured any more is left alone."""
+    """To be called once, before the first request; all but the cooldowns oldest first.
+
+    Of what is not configured any more only the open rows are closed.
+    """
     events: list[Event] = []
-    for item in cooldowns:
+    # Should one place have two rests, the later end stands.
+    for item in sorted(cooldowns, key=lambda each: -each["until"]):
         events += _rest(pool, item, now)
     for item in switches:
-        _pointer(pool, item, now)
+        _switch(pool, item, now)
+    for item in flapping:
+        events += _flapping(pool, item, now)
+    last = {item["route"]: item for item in switches}
+    for item in acts:
+        _act(pool, item, last.get(item["route"]), now)
     return events
 
 
+# -- rests ---------------------------------------------------------------------------------------
+
+
 def _rest(pool: Pool, item: Item, now: Moment) -> list[Event]:
-    spot = _spot(pool, item)
+    spot = _spot(pool, item, now)
     left = (item["until"] - now.timestamp) / MICROS
     if spot is None or spot.cooldown is not None or left <= 0:
-        return []
-    stated = item["source"] == CooldownSource.STATED.value and left >= STATED_MIN_SECONDS
-    if stated or item["source"] in KEPT:
+        return [_superseded(item, now)]
+    stated = item["source"] == CooldownSource.STATED.value
+    whole = (item["until"] - item["started"]) / MICROS
+    if item["source"] in KEPT or (stated and whole >= STATED_MIN_SECONDS):
         spot.adopt(_cooldown(item, left, now))
         pool.rests.watch(spot)
         return []
-    spot.unproven = True
+    spot.doubt(item["level"] or 0, now.instant)
     return [_superseded(item, now)]
 
 
 def _cooldown(item: Item, left: float, now: Moment) -> Cooldown:
-    age = max(0.0, (now.timestamp - item["started"]) / MICROS)
-    started = Moment(Instant(now.instant - age), Timestamp(item["started"]))
     return Cooldown(
         id=item["cooldown_id"],
         reason=item["reason"],
         source=CooldownSource(item["source"]),
-        started=started,
+        started=Moment(_instant(item["started"], now), Timestamp(item["started"])),
         until=Instant(now.instant + left),
         level=item["level"] or 0,
     )
@@ -86,53 +104,139 @@ def _superseded(item: Item, now: Moment) -> CooldownEnded:
         source=CooldownSource(item["source"]),
         ended=CooldownEnd.SUPERSEDED,
         ended_at=now.timestamp,
-        duration_seconds=(now.timestamp - item["started"]) / MICROS,
+        duration_seconds=max(0.0, (now.timestamp - item["started"]) / MICROS),
     )
 
 
-def _spot(pool: Pool, item: Item) -> Spot | None:
+def _spot(pool: Pool, item: Item, now: Moment) -> Spot | None:
     provider = pool.providers.get(item["provider"])
     if provider is None:
         return None
     model = item["model"]
+    target = f"{provider.name}/{model}"
     if item["route"]:
-        route = pool.routes.get(item["route"])
-        hops = route.hops if route is not None else []
-        name = f"{item['provider']}/{model}"
-        return next((hop.hold for hop in hops if hop.target.name == name), None)
+        hop = _hop(pool.route(item["route"], now), target)
+        return hop.hold if hop is not None else None
     match Scope(item["scope"]):
         case Scope.PROVIDER:
             return provider.spot
         case Scope.TARGET:
-            name = f"{provider.name}/{model}"
-            return next((each.spot for each in pool.targets() if each.name == name), None)
+            found = pool.target(target, now)
+            return found.spot if found is not None else None
         case scope:
             key = next((k for k in provider.credentials if k.name == item["credential"]), None)
             if key is None or scope is Scope.CREDENTIAL:
                 return key.spot if key is not None else None
-            known = model in provider.groups.values()
-            return provider.limit_spot_named(key, model, grouped=known)
+            grouped = model in provider.groups.values()
+            if grouped is not (scope is Scope.QUOTA_GROUP):
+                return None  # The groups are others now: nobody would look there.
+            return provider.limit_spot_named(key, model, grouped=grouped)
 
 
-def _pointer(pool: Pool, item: Item, now: Moment) -> None:
-    """The last switch tells where the pointer stood, and how restless the left target had been."""
+# -- routes --------------------------------------------------------------------------------------
+
+
+def _switch(pool: Pool, item: Item, now: Moment) -> None:
+    """Where the pointer stood, how restless the left target was, and what the move used up."""
     route = pool.routes.get(item["route"])
-    if route is None or item["kind"] == SwitchKind.OPERATOR.value:
+    if route is None:
         return
-    hops = {hop.target.name: hop for hop in route.hops}
-    to, origin = hops.get(item["to"]), hops.get(item["from"])
-    age = max(0.0, (now.timestamp - item["ts"]) / MICROS)
-    if to is not None:
-        route.active = to
-        route.active_since = Instant(now.instant - age)
-        route.last_move = (item["from"], item["to"])
-    if origin is not None and item["penalty"]:
-        half_lives = age / origin.stability.half_life_seconds
-        value = item["penalty"] * 2.0**-half_lives
-        origin.penalty.restore(value, origin.stability, now.instant)
+    to, origin = _hop(route, item["to"]), _hop(route, item["from"])
+    at = _instant(item["ts"], now)
+    route.active = first_able(route.hops) if to is None else to
+    route.active_since = now.instant if to is None else at
+    route.last_move = (item["from"], item["to"])
+    if item["kind"] == SwitchKind.RETURN.value:
+        route.moves.take(route.chain.stability, at)
+    if origin is not None:
+        origin.penalty.restore(_decayed(item, origin, now), origin.stability, now.instant)
         _watch(pool, route)
+
+
+def _flapping(pool: Pool, item: Item, now: Moment) -> list[Event]:
+    """It goes on, with its time so far; or its end is told."""
+    route = pool.routes.get(item["route"])
+    hop = _hop(route, item["target"])
+    since = _instant(item["ts"], now)
+    if route is not None and hop is not None:
+        value = max(hop.penalty.value(hop.stability, now.instant), _decayed(item, hop, now))
+        hop.penalty.restore(value, hop.stability, now.instant, since=since)
+        _watch(pool, route)
+        if hop.penalty.suppressed_since is not None:
+            return []
+    return [
+        FlappingEnded(
+            ts=now.timestamp,
+            route=item["route"],
+            target=item["target"],
+            penalty=hop.penalty.value(hop.stability, now.instant) if hop is not None else 0.0,
+            duration_seconds=now.instant - since,
+        )
+    ]
+
+
+def _decayed(item: Item, hop: HopState, now: Moment) -> float:
+    age = now.instant - _instant(item["ts"], now)
+    return float((item["penalty"] or 0.0) * 2.0 ** (-age / hop.stability.half_life_seconds))
 
 
 def _watch(pool: Pool, route: RouteState) -> None:
     if any(hop.penalty.suppressed_since is not None for hop in route.hops):
         pool.restless[route] = None
+
+
+# -- acts ----------------------------------------------------------------------------------------
+
+
+def _act(pool: Pool, item: Item, last: Item | None, now: Moment) -> None:
+    """What an operator did and no row of its own tells: drains and pins."""
+    match item["action"]:
+        case "drain" | "enable":
+            target = pool.target(item["target"], now)
+            if target is not None:
+                runs = item["action"] == "drain" and _runs(item, now)
+                target.drained_until = _until(item, now) if runs else None
+        case "pin" | "unpin":
+            route = pool.routes.get(item["route"])
+            if route is not None:
+                _pin(pool, route, item, last, now)
+        case _:
+            pass
+
+
+def _pin(pool: Pool, route: RouteState, item: Item, last: Item | None, now: Moment) -> None:
+    route.pin = None
+    hop = _hop(route, item.get("target", "")) if item["action"] == "pin" else None
+    if hop is None:
+        return
+    moved = last is not None and last["reason"] == "pin" and last["to"] == hop.target.name
+    if not moved and not _runs(item, now):
+        return
+    # One that ran out meanwhile is undone, and told, as if it ran out now.
+    before = _hop(route, last["from"]) if moved and last is not None else None
+    route.pin = Pin(hop, _until(item, now), before or hop)
+    pool.restless[route] = None
+
+
+def _runs(item: Item, now: Moment) -> bool:
+    return _until(item, now) > now.instant
+
+
+def _until(item: Item, now: Moment) -> Instant:
+    until = item.get("until")
+    if until is None:
+        return FOR_GOOD
+    return Instant(now.instant + (until - now.timestamp) / MICROS)
+
+
+# -- both ----------------------------------------------------------------------------------------
+
+
+def _hop(route: RouteState | None, target: str) -> HopState | None:
+    hops = route.hops if route is not None else []
+    return next((hop for hop in hops if hop.target.name == target), None)
+
+
+def _instant(ts: int, now: Moment) -> Instant:
+    """When that was, on this process's clock; never in the future."""
+    return Instant(now.instant - max(0.0, (now.timestamp - ts) / MICROS))

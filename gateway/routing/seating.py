@@ -49,7 +49,7 @@ class Seating:
         A session that was sent to look at a better target stays there: it has paid with its cache
         already, and its next turns are the evidence for the others.
         """
-        if not self._key:
+        if not self._key or candidate.hop not in self._route.hops:
             return []
         binding = self.binding
         if binding is None:

@@ -19,6 +19,8 @@ LIMITS_MAX = 256
 """Models of one credential remembered before those at peace are forgotten: model names can be a
 client's text, and may not grow memory without bound."""
 NEVER_YET = Instant(0.0)
+FOR_GOOD = Instant(float("inf"))
+"""Until somebody undoes it."""
 OUTCOMES_KEPT = 50
 """Of one target, for judging whether it is stable enough for sessions to come home."""
 ARRIVALS_KEPT = 32
@@ -87,12 +89,15 @@ class ProviderState:
         known = {(key.name, key.config.key.reveal()): key for key in self.credentials}
         self.config, self.stability, self.groups = config, stability, _groups(config)
         decay = stability.ladder_decay_seconds
+        self.spot.decay_seconds = decay
         self.credentials = []
         for order, each in enumerate(sorted(config.credentials, key=lambda key: key.priority)):
             key = known.get((each.name, each.key.reveal()))
             if key is None:
                 key = CredentialState(config.name, each, order, decay_seconds=decay)
             key.config, key.order = each, order
+            for spot in (key.spot, *key.models.values()):
+                spot.decay_seconds = decay
             self.credentials.append(key)
 
     @property
@@ -172,7 +177,7 @@ class TargetState:
         self.lease: Lease | None = None
         """The one probe in flight, whatever it tests of the target."""
         self.drained_until: Instant | None = None
-        """An operator lets it take no new request until then."""
+        """An operator lets it take no new request until then; `FOR_GOOD`: until it is undone."""
 
     def probed(self, now: Instant) -> bool:
         return self.lease is not None and self.lease.until > now
@@ -269,8 +274,7 @@ class RouteState:
     def __init__(self, chain: Chain, hops: list[HopState], *, since: Instant) -> None:
         self.chain = chain
         self.hops = hops
-        # A target without any credential never serves, so it never holds the pointer.
-        self.active = next((hop for hop in hops if hop.target.provider.credentials), hops[0])
+        self.active = first_able(hops)
         self.active_since = since
         self.last_move: tuple[str, str] | None = None
         """From and to of the last switch; what makes the next one a reversal."""
@@ -285,14 +289,16 @@ class RouteState:
         """Requests that wait for something to become ready."""
 
     def reconfigure(self, chain: Chain, hops: list[HopState]) -> None:
-        """The same route with other targets: what it remembers of those that stay is kept."""
-        gone = frozenset(hop.target.name for hop in self.hops if hop not in hops)
+        """The same route with other targets: what it remembers of those that stay is kept.
+
+        The pointer is left where it is, be it on a target that is gone.
+        """
         self.chain, self.hops = chain, hops
-        self.sessions.forget(gone)
-        if self.active not in hops:
-            self.active = next((hop for hop in hops if hop.target.provider.credentials), hops[0])
-        if self.pin is not None and not {self.pin.hop, self.pin.before} <= set(hops):
+        self.sessions.keep(hops)
+        if self.pin is not None and self.pin.hop not in hops:
             self.pin = None
+        if self.pin is not None and self.pin.before not in hops:
+            self.pin.before = self.pin.hop
         if self.ramp is not None and self.ramp.origin not in hops:
             self.ramp = None
 
@@ -314,6 +320,16 @@ class Candidate:
     @property
     def key(self) -> tuple[str, str]:
         return (self.hop.target.name, self.credential.name)
+
+
+def known_end(until: Instant | None) -> Instant | None:
+    """None where nobody knows when it ends."""
+    return None if until == FOR_GOOD else until
+
+
+def first_able(hops: list[HopState]) -> HopState:
+    """A target without any credential never serves, so it never holds the pointer."""
+    return next((hop for hop in hops if hop.target.provider.credentials), hops[0])
 
 
 def build_providers(config: Config) -> dict[str, ProviderState]:
