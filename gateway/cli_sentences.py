@@ -17,6 +17,7 @@ from gateway.events import (
     DataGap,
     FlappingEnded,
     FlappingStarted,
+    HistoryAdapted,
     LocalNetwork,
     OperatorActed,
     PoolWideFailure,
@@ -138,6 +139,12 @@ def _session(item: Item) -> str:
     return f"{_word(item, 'route')}: session moved {moved}{told}"
 
 
+def _adapted(item: Item) -> str:
+    what = ", ".join(map(str, item.get("adapted") or ["?"]))
+    refused = _brackets(_word(item, "reason"))
+    return f"{place(item)} refused another's {what}: sent again without{refused}"
+
+
 def _operator(item: Item) -> str:
     about = _word(item, "target") or _word(item, "route") or place(item)
     actor = _word(item, "actor") or "operator"
@@ -169,6 +176,7 @@ SENTENCES: Final[dict[str, Callable[[Item], str]]] = {
     FlappingStarted.kind: _flapping,
     FlappingEnded.kind: _steady,
     SessionMoved.kind: _session,
+    HistoryAdapted.kind: _adapted,
     PoolWideFailure.kind: lambda item: (
         f"{_word(item, 'credentials')} credentials of {_word(item, 'provider')} failed alike: "
         f"{_word(item, 'failure')}"

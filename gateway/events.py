@@ -359,6 +359,28 @@ class SessionMoved:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryAdapted:
+    """A provider refused what another one had left in the conversation, and gets it once more
+    without that."""
+
+    kind: ClassVar[str] = "history_adapted"
+    ts: Timestamp
+    request_id: RequestId
+    attempt_id: AttemptId
+    """The attempt with the adapted history; the one before it was refused."""
+    trace_id: str
+    route: str
+    provider: str
+    model: str
+    credential: str
+    session: str
+    adapted: tuple[str, ...]
+    """Of `thinking`, `tool_ids`, `thought_signature`."""
+    reason: str
+    """The provider's code for its refusal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PoolWideFailure:
     """Several credentials of one provider failed alike: one cause, not many."""
 
@@ -448,6 +470,7 @@ Event: TypeAlias = (
     | FlappingStarted
     | FlappingEnded
     | SessionMoved
+    | HistoryAdapted
     | PoolWideFailure
     | LocalNetwork
     | OperatorActed

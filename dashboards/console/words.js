@@ -112,6 +112,8 @@ const SENTENCES = {
   flapping_started: (row) => `${row.route} is flapping because of ${row.target}`,
   flapping_ended: (row) => `${row.route} is steady again after ${length(row.duration_seconds)}`,
   session_moved: (row) => `${row.route}: session moved ${row.from} → ${row.to}${brackets(row.move, row.reason)}`,
+  history_adapted: (row) =>
+    `${place(row)} refused another's ${(row.adapted ?? []).map(plainWord).join(", ")}: sent again without${brackets(row.reason)}`,
   pool_wide_failure: (row) =>
     `${row.credentials} credentials of ${row.provider} failed alike: ${plainWord(row.failure)}`,
   local_network: (row) => `no provider can be reached (${row.providers} tried): the network on this side?`,
@@ -146,6 +148,7 @@ export function tone(row) {
     case "cooldown_ended": case "flapping_ended": return "good";
     case "flapping_started": case "pool_wide_failure": case "local_network":
     case "config_rejected": case "data_gap": return "bad";
+    case "history_adapted": return "warn";
     case "request_finished":
       return row.outcome !== "ok" ? "bad" : row.fallback_from ? "warn" : "good";
     case "attempt_finished": return row.outcome === "ok" ? "good" : "bad";

@@ -26,7 +26,7 @@ from gateway.units import Moment
 from gateway.wire.anthropic import AnthropicWire
 from gateway.wire.base import Asked, ClientError, ErrorAnswer, Wire
 from gateway.wire.body import conversation
-from gateway.wire.headers import client_keys, deadline_seconds, session, traceparent
+from gateway.wire.headers import client_keys, deadline_seconds, no_fallback, session, traceparent
 from gateway.wire.openai import OpenAIWire
 
 MODEL_CHARS_MAX = 200
@@ -123,6 +123,7 @@ async def _admit(
                 first_turn=first_turn,
                 reasoning=asked.reasoning,
                 deadline_seconds=deadline_seconds(headers),
+                no_fallback=no_fallback(headers),
                 client=client.name if client is not None else "",
                 requested_model=asked.model[:MODEL_CHARS_MAX],
                 stream=asked.stream,

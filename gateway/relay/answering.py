@@ -46,6 +46,8 @@ def own_headers(call: Call) -> Headers:
             ("x-evenkeel-credential", served.credential.name),
         ]
     headers.append(("x-evenkeel-attempts", str(call.attempts)))
+    if adapted := call.adapted():
+        headers.append(("x-evenkeel-adapted", ",".join(adapted)))
     origin, reason = call.fallback()
     if origin:
         headers += [

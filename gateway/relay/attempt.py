@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from gateway.events import Failure
+from gateway.events import Failure, Usage
 from gateway.relay.answering import UNBUFFERED, Answer, Headers, own_headers
 from gateway.relay.inbound import Dropped, Emit, Inbound
 from gateway.routing.call import Call
@@ -70,8 +70,16 @@ class Progress:
             status=self.reply.status if self.reply is not None else None,
             upstream_request_id=upstream_id[:128],
             bytes_sent=self.bytes_sent,
-            usage=self.judge.usage if self.judge is not None else None,
+            usage=self._usage(),
         )
+
+    def _usage(self) -> Usage | None:
+        """As the provider counted; of a stream that did not end, at least what came."""
+        judge = self.judge
+        if judge is None or judge.done or not judge.pieces:
+            return judge.usage if judge is not None else None
+        counted = judge.usage or Usage()
+        return replace(counted, output_tokens=max(counted.output_tokens or 0, judge.pieces))
 
 
 @dataclass(slots=True)
@@ -125,7 +133,8 @@ class Attempt:
         )
 
     def _body(self) -> Dropped:
-        return self.inbound.body_for(self.send.model, self.send.drop)
+        send = self.send
+        return self.inbound.body_for(send.model, send.drop, adapted=send.adapt)
 
     # -- a single answer -----------------------------------------------------------------------
 
@@ -258,7 +267,12 @@ class Attempt:
         if key and key.encode() in body:
             body = body.replace(key.encode(), b"***")
         kept = ErrorReply(reply.status, to_client(reply.pairs()), body)
-        return AttemptFailed(_bad(verdict), kept)
+        return AttemptFailed(replace(_bad(verdict), repairs=self._repairs(verdict)), kept)
+
+    def _repairs(self, verdict: Verdict) -> tuple[str, ...]:
+        if verdict.foreign is None or self.send.adapt:
+            return ()
+        return self.inbound.adapt(self.send.model, self.send.drop, verdict.foreign)
 
     def _verdict(self, fault: Fault) -> Verdict:
         reply = self.progress.reply

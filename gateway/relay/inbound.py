@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from gateway.events import Event
 from gateway.routing.steps import Facts
+from gateway.wire.adapting import Foreign, adapt
 from gateway.wire.base import Wire
 from gateway.wire.body import drop_fields, replace_model
 from gateway.wire.headers import to_upstream, to_upstream_query
@@ -33,15 +34,21 @@ class Inbound:
     upstream_headers: list[tuple[str, str]] = field(init=False)
     """Without any credential of the client's, the same for every attempt."""
     _bodies: dict[tuple[str, tuple[str, ...]], Dropped] = field(init=False, default_factory=dict)
+    _adapted: dict[tuple[str, tuple[str, ...]], Dropped] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self.query = to_upstream_query(self.raw_query)
         self.upstream_headers = to_upstream(self.raw_headers)
 
-    def body_for(self, model: str, drop: tuple[str, ...] = ()) -> Dropped:
+    def body_for(self, model: str, drop: tuple[str, ...] = (), *, adapted: bool = False) -> Dropped:
         """The client's body with the upstream's name for the model and without the fields in
-        `drop`, and no other byte changed; beside it which of them were there."""
+        `drop`, and no other byte changed; beside it which of them were there.
+
+        `adapted`: with the history as `adapt` left it.
+        """
         key = (model, drop)
+        if adapted:
+            return self._adapted[key]
         found = self._bodies.get(key)
         if found is None:
             body, dropped = drop_fields(self.body, drop) if drop else (self.body, ())
@@ -49,3 +56,11 @@ class Inbound:
                 body = replace_model(body, model)
             found = self._bodies[key] = (body, dropped)
         return found
+
+    def adapt(self, model: str, drop: tuple[str, ...], foreign: Foreign) -> tuple[str, ...]:
+        """Makes the body without what the provider has refused, and says what that was."""
+        body, dropped = self.body_for(model, drop)
+        body, done = adapt(body, foreign)
+        if done:
+            self._adapted[model, drop] = (body, dropped)
+        return done

@@ -186,6 +186,8 @@ async def _give_up(carried: _Carried, step: GiveUp) -> tuple[RequestOutcome, int
     if step.own_fault:
         status = await _own_fault(carried, step, headers)
         return RequestOutcome.CLIENT_ERROR, status
+    if step.hand_on and carried.last_reply is not None:
+        return RequestOutcome.UPSTREAM_ERROR, await _own_fault(carried, step, headers)
     refusal = step.refusal
     assert refusal is not None
     error = ErrorAnswer(

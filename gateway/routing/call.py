@@ -80,6 +80,8 @@ class Call:
         self._counted = 0
         self._by_provider: dict[str, int] = {}
         self._repeated = False
+        self._adapted: dict[str, tuple[str, ...]] = {}
+        """By target, what of the history is adapted for it from its refusal on."""
         self._deadline_seconds = deadline_seconds(
             self._stability,
             stream=facts.stream,
@@ -101,6 +103,8 @@ class Call:
             return self._give_up(now, own_fault=True), []
         if now.instant >= self._deadline or (bad and bad.failure is Failure.DEADLINE):
             return self._give_up(now, deadline_passed=True), []
+        if bad is not None and self._repairable(bad):
+            return self._adapt(bad, now)
         choice = self._pool.choose(self.route, self._wanted, now)
         self._skips = choice.skips
         seconds = self._patience.seconds(choice, now)
@@ -127,14 +131,27 @@ class Call:
 
     def _final(self, bad: Bad) -> bool:
         """The request itself is at fault: no other candidate would take it either."""
+        if self._repairable(bad):
+            return False
         if bad.failure is Failure.CONTEXT_TOO_LONG:
             return not self.route.chain.route.fallback_on_context_too_long
         return POLICY[bad.failure].blame is Blame.NOBODY and bad.failure is not Failure.DEADLINE
 
+    def _repairable(self, bad: Bad) -> bool:
+        """Refused for what another provider left in the history; cured once for each target."""
+        return bool(bad.repairs) and self._current().candidate.target.name not in self._adapted
+
+    def _adapt(self, bad: Bad, now: Moment) -> tuple[Send, list[Event]]:
+        """The same candidate once more, with the history adapted. Nobody is to blame."""
+        last = self._current()
+        self._adapted[last.candidate.target.name] = bad.repairs
+        send = self._send(last.candidate, probe=last.probe, now=now)
+        return send, [self._record.adapted_event(self._current(), bad, now)]
+
     def _again(self, now: Moment) -> bool:
         """Whether the same candidate is asked once more; asked when no other one is left."""
         last = self.attempt
-        if last is None or last.bad is None or self._repeated:
+        if last is None or last.bad is None or self._repeated or self.facts.no_fallback:
             return False
         again = POLICY[last.bad.failure].again
         if again is Again.NO or (again is Again.IF_UNPROCESSED and last.bad.processed):
@@ -152,6 +169,8 @@ class Call:
         self._move("send")
         self._wanted.tried.add(candidate.key)
         self._wanted.probed = self._wanted.probed or probe
+        if self.facts.no_fallback:
+            self._wanted.only = candidate.hop
         provider = candidate.target.provider.config
         timeouts, by_deadline = attempt_timeouts(
             provider.timeouts,
@@ -177,6 +196,7 @@ class Call:
             credential=candidate.credential.config,
             model=candidate.target.model,
             drop=candidate.hop.config.drop,
+            adapt=candidate.target.name in self._adapted,
             probe=probe,
             timeouts=timeouts,
             by_deadline=by_deadline,
@@ -203,7 +223,19 @@ class Call:
         if not own_fault:
             deadline = self._deadline_words() if deadline_passed else ""
             refusal = refuse(self.route.chain.name, listed, deadline=deadline)
-        return GiveUp(failure=failure, own_fault=own_fault, refusal=refusal, parts=listed)
+        last = self.attempt.bad if self.attempt is not None else None
+        return GiveUp(
+            failure=failure,
+            own_fault=own_fault,
+            refusal=refusal,
+            parts=listed,
+            hand_on=self._hands_on(last) and not deadline_passed,
+        )
+
+    def _hands_on(self, last: Bad | None) -> bool:
+        if last is None or not self.facts.no_fallback:
+            return False
+        return last.failure is not Failure.AUTH  # Else it would be taken for the client's own key.
 
     def _deadline_words(self) -> str:
         seconds = self._deadline_seconds
@@ -238,7 +270,8 @@ class Call:
             trigger=Trigger(bad.failure.value, self.facts.request_id, attempt.id),
         )
         self._pool.give_back(candidate, attempt.id)
-        self._spend(candidate, bad.failure)
+        if not self._repairable(bad):
+            self._spend(candidate, bad.failure)
         if committed:
             self._record.keep(seen)
             events += self._leave_for_good(attempt, bad, now)
@@ -305,6 +338,11 @@ class Call:
         """Whose content the client gets; None before any has come."""
         attempt = self._record.served()
         return attempt.candidate if attempt is not None else None
+
+    def adapted(self) -> tuple[str, ...]:
+        """What of the history was adapted for whoever served."""
+        served = self.served()
+        return self._adapted.get(served.target.name, ()) if served is not None else ()
 
     def fallback(self) -> tuple[str, str]:
         """Target that should have served and why it did not; empty strings without a fallback."""

@@ -25,11 +25,20 @@ from gateway.routing.readiness import (
     target_look,
 )
 from gateway.routing.rotation import rotate
-from gateway.routing.state import BILLING_RANK, Candidate, CredentialState, HopState, RouteState
+from gateway.routing.state import (
+    BILLING_RANK,
+    Candidate,
+    CredentialState,
+    HopState,
+    RouteState,
+    known_end,
+)
 from gateway.units import Instant, Moment
 
 SKIPS_REPORTED_MAX = 8
 """Skipped credentials reported for one target and request; a pool of 200 would flood the rows."""
+NO_FALLBACK = "no_fallback"
+"""Cause of a target that is passed over because the client wants only another one's answer."""
 ON_TRIAL = "on_trial"
 """Cause of a candidate that is passed over because it is not proved, and others are."""
 
@@ -53,6 +62,8 @@ class Wanted:
     """Targets whose failure another credential cannot cure."""
     spent: set[str] = field(default_factory=set)
     """Providers with no attempt left in this request."""
+    only: HopState | None = None
+    """The client wants nobody else's answer."""
     probed: bool = False
     """It has tested a credential already; one is enough for one request."""
 
@@ -237,10 +248,12 @@ def unable(
     """Why the target could not serve this request even at its best; None if it could."""
     target = hop.target
     provider = target.provider
+    if wanted.only is not None and wanted.only is not hop:
+        return Skip(hop, "", SkipReason.NOT_PREFERRED, NO_FALLBACK)
     if not provider.credentials:
         return Skip(hop, "", SkipReason.DISABLED)
     if target.drained(now):
-        return Skip(hop, "", SkipReason.DRAINED, "operator", target.drained_until)
+        return Skip(hop, "", SkipReason.DRAINED, "operator", known_end(target.drained_until))
     if not speaks(provider.config.dialect, wanted.dialect):
         return Skip(hop, "", SkipReason.DIALECT)
     limit = hop.config.context_tokens

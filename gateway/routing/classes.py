@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.events import Failure
+from gateway.wire.adapting import Foreign
 
 LIMIT = Failure.RATE_LIMITED
 QUOTA = Failure.QUOTA_EXHAUSTED
@@ -303,6 +304,22 @@ STATUSES: Mapping[int, Row] = {
     529: row(OVERLOAD),
 }
 """What a status alone means. Not here: 2xx, other 5xx, and everything undocumented."""
+
+FOREIGN: Mapping[Foreign, re.Pattern[str]] = {
+    Foreign.THOUGHT_SIGNATURE: re.compile(r"thought_?signature", re.IGNORECASE),
+    Foreign.THINKING: re.compile(
+        r"signature|redacted_thinking|thinking`? blocks?|encrypted[ _]content|thinking_blocks"
+        r"|reasoning_(content|details)",
+        re.IGNORECASE,
+    ),
+    Foreign.TOOL_IDS: re.compile(
+        r"tool_use_?id|tool_use\.id|tool[_ ]calls?[_ ]id|tool_calls?\b.{0,20}\bid\b|\bcall_id\b",
+        re.IGNORECASE,
+    ),
+}
+"""Sentences of a bad request that blame what another provider left in the history, first one first.
+A prompt that is echoed may hold such words too: then nothing is found to adapt, or one attempt more
+is made for that client's own request."""
 
 DIALECTS: Mapping[str, Table] = {"anthropic": ANTHROPIC, "gemini": GOOGLE, "code_assist": GOOGLE}
 

@@ -20,6 +20,7 @@ from gateway.routing.redaction import redact
 from gateway.routing.resets import stated_reset
 from gateway.routing.told import Told, read, read_plain
 from gateway.units import Timestamp
+from gateway.wire.adapting import Foreign
 from gateway.wire.base import Fault
 
 BODY_READ_MAX = 64 * 1024
@@ -85,6 +86,8 @@ class Verdict:
     """The provider's own code or our sub-reason: redacted, at most `REASON_MAX` characters."""
     message: str
     """The provider's sentence for the client: redacted, at most `MESSAGE_MAX` characters."""
+    foreign: Foreign | None = None
+    """Of a bad request: what another provider left in the history, and this one refuses."""
 
 
 def classify(
@@ -105,7 +108,7 @@ def classify(
         told = read_plain(text, headers, whole=len(body) <= BODY_READ_MAX)
     tables = classes.tables(provider, dialect)
     row, code = _operator(rules, {status}, text) or _find(told, status, tables)
-    return _verdict(
+    verdict = _verdict(
         row,
         reason=row.reason or code or told.own_code or f"http_{status}",
         message=told.message,
@@ -113,6 +116,7 @@ def classify(
         stated=stated_reset(status, headers, told.body, told.message, now),
         secret=credential_key,
     )
+    return replace(verdict, foreign=_foreign(row, told.message[:WORDS_MAX]))
 
 
 def classify_fault(
@@ -146,6 +150,12 @@ def classify_fault(
         stated=stated_reset(429 if limited else 200, headers, told.body, told.message, now),
         secret=credential_key,
     )
+
+
+def _foreign(row: Row, words: str) -> Foreign | None:
+    if row.failure is not Failure.BAD_REQUEST:
+        return None
+    return next((each for each, says in classes.FOREIGN.items() if says.search(words)), None)
 
 
 def _operator(rules: Sequence[ErrorRule], statuses: set[int], text: str) -> _Found | None:

@@ -9,6 +9,7 @@ from gateway.events import (
     AttemptOutcome,
     CandidateSkipped,
     Failure,
+    HistoryAdapted,
     RequestFinished,
     RequestOutcome,
     Scope,
@@ -160,6 +161,23 @@ class Record:
             upstream_request_id=seen.upstream_request_id,
             usage=seen.usage,
             cost_usd=seen.cost_usd,
+        )
+
+    def adapted_event(self, attempt: Attempt, bad: Bad, now: Moment) -> HistoryAdapted:
+        """`attempt` is made with an adapted history, because of `bad`."""
+        candidate, facts = attempt.candidate, self._facts
+        return HistoryAdapted(
+            ts=now.timestamp,
+            request_id=facts.request_id,
+            attempt_id=attempt.id,
+            trace_id=facts.trace_id,
+            route=self._label,
+            provider=candidate.target.provider.name,
+            model=candidate.target.model,
+            credential=candidate.credential.name,
+            session=facts.session,
+            adapted=bad.repairs,
+            reason=bad.reason,
         )
 
     def request_event(

@@ -37,6 +37,8 @@ class Facts:
     """It asks for thinking before the answer: the clocks to first content are longer."""
     deadline_seconds: float | None = None
     """How long the client itself will wait for the first content, where it says so."""
+    no_fallback: bool = False
+    """The client wants the first target's answer or its error, nobody else's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,8 @@ class Send:
     model: str
     drop: tuple[str, ...] = ()
     """Fields of the body that the target is not sent."""
+    adapt: bool = False
+    """With the history that was adapted for this target."""
     probe: bool
     timeouts: Timeouts
     by_deadline: bool
@@ -72,6 +76,8 @@ class GiveUp:
     refusal: Refusal | None
     """None exactly where `own_fault` holds."""
     parts: tuple[Part, ...]
+    hand_on: bool = False
+    """The client asked for the provider's own error, where it has one."""
 
 
 Step: TypeAlias = Send | Wait | GiveUp
@@ -87,6 +93,8 @@ class Bad:
     """What it blames, where that is known better than the failure's own scope."""
     stated_seconds: float | None = None
     message: str = ""
+    repairs: tuple[str, ...] = ()
+    """What of the history can be adapted so that this target might take the request after all."""
     processed: bool = True
     """False where the provider surely did nothing with the request."""
 

@@ -81,6 +81,7 @@ class AnthropicWire:
 
 def _read_frame(judge: StreamJudge, event: bytes, data: bytes) -> None:
     if judge.content and event in _QUIET_EVENTS:
+        judge.pieces += event == b"content_block_delta"
         return
     value = mapping(decoded(data))
     kind = value.get("type") or event.decode(errors="replace")
@@ -94,9 +95,9 @@ def _read_frame(judge: StreamJudge, event: bytes, data: bytes) -> None:
         judge.content = judge.content or _starts_full(mapping(value.get("content_block")))
     elif kind == "content_block_delta":
         delta = mapping(value.get("delta"))
-        judge.content = judge.content or any(
-            inner for name, inner in delta.items() if name != "type"
-        )
+        if any(inner for name, inner in delta.items() if name != "type"):
+            judge.content = True
+            judge.pieces += 1
     elif kind == "message_delta":
         _count(judge, value.get("usage"))
         # An answer may be empty by right, if it says why it stopped.

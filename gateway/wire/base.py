@@ -74,6 +74,8 @@ class Judge(Protocol):
     """Set at most once. With `content` true it came after content, else before any."""
     usage: Usage | None
     served_model: str
+    pieces: int
+    """Pieces of content of a stream so far: at least so many tokens, mostly exactly so many."""
 
     def feed(self, chunk: bytes) -> None: ...
 

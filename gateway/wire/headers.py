@@ -117,6 +117,7 @@ _SESSION_AGENTS = re.compile(r"(?:codex|pi)\b|codex_", re.IGNORECASE)
 
 DEADLINE_SECONDS_MAX = 1e9
 """Beyond this a number of seconds is no time that anybody will wait."""
+_UNSET = frozenset({"", "0", "false", "no", "off"})
 _BEARER = re.compile(r"bearer +(\S+)", re.IGNORECASE)
 _VERSION_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
@@ -221,6 +222,12 @@ def deadline_seconds(headers: Headers) -> float | None:
         message = "`x-evenkeel-deadline-seconds` must be a number of seconds above 0."
         raise ClientError(400, "invalid_request", message)
     return seconds
+
+
+def no_fallback(headers: Headers) -> bool:
+    """Whether the client wants the first target's answer or its error, and nobody else's."""
+    value = _first_values(headers).get("x-evenkeel-no-fallback", "")
+    return value.strip().lower() not in _UNSET
 
 
 def traceparent(headers: Headers) -> tuple[str, str, bool] | None:

@@ -103,6 +103,7 @@ def _read_frame(judge: StreamJudge, event: bytes, data: bytes) -> None:
         judge.terminal()
         return
     if judge.content and event != b"error" and _is_plain(data):
+        judge.pieces += 1
         return
     chunk = mapping(decoded(data))
     choices = [mapping(choice) for choice in _items(chunk.get("choices"))]
@@ -119,6 +120,7 @@ def _read_frame(judge: StreamJudge, event: bytes, data: bytes) -> None:
             judge.content = judge.finished = True
         elif _has_content(choice):
             judge.content = True
+            judge.pieces += 1
 
 
 def _is_plain(data: bytes) -> bool:

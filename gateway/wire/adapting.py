@@ -1,0 +1,190 @@
+"""A conversation's history made fit for a provider that did not write it.
+
+Thinking is signed by the model that thought it, and tool calls are numbered in the manner of whoever
+made them: a provider that took over refuses both, in every later turn. Here the refused parts of a
+body are dropped or renamed, the same way each time, and every other message keeps its bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from enum import Enum
+from hashlib import blake2b
+from itertools import count
+from typing import Any, TypeAlias
+
+import msgspec
+
+Message: TypeAlias = dict[str, Any]
+
+
+class Foreign(Enum):
+    """What of a history a provider has refused."""
+
+    THINKING = "thinking"
+    TOOL_IDS = "tool_ids"
+    THOUGHT_SIGNATURE = "thought_signature"
+    """Google's: it is missing where the call was made by somebody else."""
+
+
+LEGAL_ID = re.compile(r"[A-Za-z0-9_-]{1,40}")
+"""Anthropic takes letters, digits, `_` and `-`, OpenAI's chat at most 40 characters."""
+SAFE_ID = re.compile(r"[A-Za-z0-9]{9}")
+"""Legal with everybody: Mistral takes exactly nine letters and digits."""
+SAFE_ID_CHARS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+ANY_THOUGHT = "skip_thought_signature_validator"
+"""Google's documented stand-in for the signature of a call that its model did not make."""
+
+_THINKING_BLOCKS = frozenset({"thinking", "redacted_thinking", "reasoning"})
+_THINKING_FIELDS = (
+    "reasoning_content",  # DeepSeek, vLLM, Qwen
+    "reasoning_details",  # OpenRouter; holds encrypted parts
+    "reasoning",
+    "thinking_blocks",  # litellm
+)
+_NEEDS_THINKING = ("thinking", "context_management")
+"""Top-level fields that ask for thinking, or refer to it."""
+_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_MESSAGES = msgspec.json.Decoder(list[Message])
+_RAW_MESSAGES = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def adapt(body: bytes, foreign: Foreign) -> tuple[bytes, tuple[str, ...]]:
+    """`body` without what the provider has refused, and what was done, as words for people.
+
+    Nothing done: the body as it came, and no words. Both dialects' shapes are known by their fields.
+    """
+    try:
+        fields = _FIELDS.decode(body)
+        raw = _RAW_MESSAGES.decode(fields["messages"])
+        messages = _MESSAGES.decode(fields["messages"])
+    except (ValueError, RecursionError, KeyError):
+        return body, ()
+    renamed = _new_names(messages, foreign)
+    kept: list[Message | msgspec.Raw] = []
+    done: set[str] = set()
+    for message, undecoded in zip(messages, raw, strict=True):
+        did = _adapt_message(message, foreign, renamed)
+        done |= did
+        if not did:
+            kept.append(undecoded)
+        elif not _is_empty(message):
+            kept.append(message)
+    changed: dict[str, Any] = {**fields, "messages": kept}
+    if foreign is Foreign.THINKING and _must_not_think(fields, messages):
+        for name in _NEEDS_THINKING:
+            changed.pop(name, None)
+        done.add(Foreign.THINKING.value)
+    if not done:
+        return body, ()
+    return msgspec.json.encode(changed), tuple(each.value for each in Foreign if each.value in done)
+
+
+def _adapt_message(message: Message, foreign: Foreign, renamed: Mapping[str, str]) -> set[str]:
+    """Changes `message`; what was done."""
+    done: set[str] = set()
+    for holder, key in _ids(message):
+        if holder[key] in renamed:
+            holder[key] = renamed[holder[key]]
+            done.add(Foreign.TOOL_IDS.value)
+    # Who numbered a call in a foreign manner has also thought what stands before it.
+    if (foreign is Foreign.THINKING or done) and _drop_thinking(message):
+        done.add(Foreign.THINKING.value)
+    if foreign is Foreign.THOUGHT_SIGNATURE and _any_thought(message):
+        done.add(Foreign.THOUGHT_SIGNATURE.value)
+    return done
+
+
+# -- tool ids ------------------------------------------------------------------------------------
+
+
+def _ids(message: Message) -> Iterator[tuple[Message, str]]:
+    """Where the ids of tool calls and of their results stand."""
+    places = [(message, "tool_call_id")]
+    places += [(call, "id") for call in _mappings(message.get("tool_calls"))]
+    for block in _mappings(message.get("content")):
+        if block.get("type") in ("tool_use", "tool_call"):
+            places.append((block, "id"))
+        elif block.get("type") == "tool_result":
+            places.append((block, "tool_use_id"))
+    return ((holder, key) for holder, key in places if isinstance(holder.get(key), str))
+
+
+def _new_names(messages: Iterable[Message], foreign: Foreign) -> Mapping[str, str]:
+    """By id, one name for a call and its result. The same in every turn: it depends on the id only.
+
+    Where all of them look legal and some are refused all the same, none is kept but the safe ones.
+    """
+    ids = list(dict.fromkeys(holder[key] for each in messages for holder, key in _ids(each)))
+    wrong = [each for each in ids if not LEGAL_ID.fullmatch(each)]
+    if not wrong and foreign is Foreign.TOOL_IDS:
+        wrong = [each for each in ids if not SAFE_ID.fullmatch(each)]
+    taken = set(ids)
+    renamed: dict[str, str] = {}
+    for each in wrong:
+        renamed[each] = next(name for name in _safe_names(each) if name not in taken)
+        taken.add(renamed[each])
+    return renamed
+
+
+def _safe_names(old: str) -> Iterator[str]:
+    for n in count():
+        digest = blake2b(f"{n}:{old}".encode(), digest_size=16).digest()
+        number, name = int.from_bytes(digest), ""
+        for _ in range(9):
+            number, digit = divmod(number, len(SAFE_ID_CHARS))
+            name += SAFE_ID_CHARS[digit]
+        yield name
+
+
+# -- thinking ------------------------------------------------------------------------------------
+
+
+def _drop_thinking(message: Message) -> bool:
+    had = [name for name in _THINKING_FIELDS if message.pop(name, None)]
+    content = message.get("content")
+    if isinstance(content, list):
+        kept = [each for each in content if not _is_thinking(each)]
+        if len(kept) < len(content):
+            message["content"] = kept
+            return True
+    return bool(had)
+
+
+def _is_thinking(block: object) -> bool:
+    return isinstance(block, dict) and block.get("type") in _THINKING_BLOCKS
+
+
+def _is_empty(message: Message) -> bool:
+    """Nothing is left of an answer that was only a thought."""
+    return message.get("content") == [] and not message.get("tool_calls")
+
+
+def _must_not_think(fields: Mapping[str, msgspec.Raw], messages: list[Message]) -> bool:
+    """Anthropic, while thinking is enabled, wants the answer that called the tools to begin with
+    its thought: where that is not there, this one turn has to go on without thinking."""
+    if _kind(fields.get("thinking")) != "enabled" or not messages:
+        return False
+    results = _mappings(messages[-1].get("content"))
+    if not any(each.get("type") == "tool_result" for each in results):
+        return False
+    answers = [each for each in messages if each.get("role") == "assistant"]
+    return bool(answers) and not any(map(_is_thinking, _mappings(answers[-1].get("content"))))
+
+
+def _any_thought(message: Message) -> bool:
+    """A stand-in on each step's first call, in Google's place for it in the OpenAI dialect."""
+    for call in _mappings(message.get("tool_calls"))[:1]:
+        call["extra_content"] = {"google": {"thought_signature": ANY_THOUGHT}}
+        return True
+    return False
+
+
+def _kind(raw: msgspec.Raw | None) -> object:
+    value: object = None if raw is None else msgspec.json.decode(raw)
+    return value.get("type") if isinstance(value, dict) else None
+
+
+def _mappings(value: object) -> list[Message]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
