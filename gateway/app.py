@@ -85,12 +85,14 @@ async def running(
     host: str | None = None,
     port: int | None = None,
     environ: Mapping[str, str] | None = None,
+    clock: Clock | None = None,
 ) -> AsyncIterator[Running]:
     """The gateway, from its first resource opened to its last one closed.
 
-    `environ` is what a reload reads beside the file; None is the process's own.
+    `environ` is what a reload reads beside the file; None is the process's own. `clock`: another
+    one than the machine's.
     """
-    clock, rng = SystemClock(), Random()
+    clock, rng = clock or SystemClock(), Random()
     async with AsyncExitStack() as stack:
         sinks = await _sinks(stack, loaded, clock, rng)
         session = await stack.enter_async_context(open_session())

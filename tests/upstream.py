@@ -110,6 +110,8 @@ class Hit:
     body: bytes
     key: str
     """Of `Authorization: Bearer` or `x-api-key`; empty if neither was there."""
+    at: float
+    """When it came, in seconds of the loop's clock."""
     gone: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -134,12 +136,17 @@ class Hit:
 class ScriptedUpstream:
     """Answers each request with the next planned answer for its key, for anyone, or `default`."""
 
-    def __init__(self, *, models: Sequence[str] = ("model-a", "model-b")) -> None:
+    def __init__(self, *, models: Sequence[str] = ("model-a", "model-b"), port: int = 0) -> None:
+        """`port`: where it serves; 0 = on any free one."""
         self.default = Answer()
         self.default_by_key: dict[str, Answer] = {}
         self.models = tuple(models)
         self.hits: list[Hit] = []
         self.url = ""
+        self.in_flight = 0
+        self.in_flight_max = 0
+        """The most requests it ever had at once."""
+        self._port = port
         self._plans: dict[str | None, deque[Answer]] = {}
         self._closing = asyncio.Event()
         self._arrived = asyncio.Condition()
@@ -174,7 +181,7 @@ class ScriptedUpstream:
             app, handler_cancellation=True, shutdown_timeout=0.05, access_log=None
         )
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        site = web.TCPSite(self._runner, "127.0.0.1", self._port)
         await site.start()
         port = self._runner.addresses[0][1]
         self.url = f"http://127.0.0.1:{port}"
@@ -187,12 +194,16 @@ class ScriptedUpstream:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         hit = await self._record(request)
+        self.in_flight += 1
+        self.in_flight_max = max(self.in_flight_max, self.in_flight)
         try:
             return await self._play(request, hit, self._next(hit.key))
         except (asyncio.CancelledError, ConnectionResetError):
             if not self._closing.is_set():
                 hit.gone.set()
             raise
+        finally:
+            self.in_flight -= 1
 
     async def _record(self, request: web.Request) -> Hit:
         bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
@@ -204,6 +215,7 @@ class ScriptedUpstream:
             headers=list(request.headers.items()),
             body=await request.read(),
             key=bearer or request.headers.get("x-api-key", ""),
+            at=asyncio.get_running_loop().time(),
         )
         assert request.transport is not None
         self._peers.add(request.transport.get_extra_info("peername"))

@@ -26,6 +26,7 @@ from yarl import URL
 from gateway import config_file
 from gateway.api.context import Context
 from gateway.app import running
+from gateway.units import Clock
 from tests.upstream import ScriptedUpstream
 
 ROOT = Path(__file__).parents[2]
@@ -213,13 +214,19 @@ class Served:
 
 @asynccontextmanager
 async def gateway(
-    folder: Path, settings: Settings | str, *, key: str = "", host: str | None = None
+    folder: Path,
+    settings: Settings | str,
+    *,
+    key: str = "",
+    host: str | None = None,
+    clock: Clock | None = None,
 ) -> AsyncIterator[Served]:
-    """The gateway of `settings`; its client sends `key` where one is given."""
+    """The gateway of `settings`, a mapping or the file's own text; its client sends `key` where one
+    is given."""
     loaded = config_file.load(write(folder, settings), environ={}, cwd=folder)
     headers = {"authorization": f"Bearer {key}"} if key else {}
     async with (
-        running(loaded, port=0, host=host) as up,
+        running(loaded, port=0, host=host, clock=clock) as up,
         client_of(up.url, **headers) as client,
     ):
         yield Served(up.url, client, up.context)
