@@ -13,13 +13,12 @@ from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from gateway.events import Failure
+from gateway.events import Failure, Scope
 from gateway.units import Secret
 
 EMPTY: Mapping[str, Any] = MappingProxyType({})
 STRICT: Any = {"extra": "forbid"}
 """What pydantic reads from `__pydantic_config__`; a plain dictionary, so nothing is imported."""
-
 
 NO_SECRET = Secret("")
 
@@ -150,6 +149,8 @@ class ErrorRule:
     status: int | None = None
     body: str = ""
     """Text that the body contains, whatever its case."""
+    scope: Scope | None = None
+    """What such a failure lets rest; None = what its class says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,7 +226,7 @@ class Stability:
     penalty_departure: float = 1000.0
     penalty_probe: float = 250.0
     half_life_seconds: float = 1800.0
-    suppress_at: float = 2500.0
+    suppress_at: float = 2200.0
     reuse_at: float = 800.0
     suppress_max_seconds: float = 7200.0
 
@@ -298,6 +299,8 @@ class RouteTarget:
     target: str
     """`provider/model`."""
     context_tokens: int | None = None
+    first_content_seconds: float | None = None
+    """Of this model, where it differs from its provider's."""
     drop: tuple[str, ...] = ()
     """Top-level fields of a request's body that this target refuses and can do without."""
 

@@ -100,9 +100,7 @@ class Sky:
                 for each in self.limits
             ),
             deaths=tuple(
-                Death(
-                    credential=each.credential, start=each.start * factor, end=each.end * factor
-                )
+                Death(credential=each.credential, start=each.start * factor, end=each.end * factor)
                 for each in self.deaths
             ),
             content_seconds=self.content_seconds * factor,
@@ -304,9 +302,7 @@ GOLDEN: dict[str, Sky] = {
     "10 min outage each hour": Sky(
         spells=(Spell(seconds=50 * MINUTE), Spell(seconds=10 * MINUTE, failure=OVERLOAD))
     ),
-    "20 % random errors": Sky(
-        spells=(Spell(seconds=FOR_EVER, failure=OVERLOAD, probability=0.2),)
-    ),
+    "20 % random errors": Sky(spells=(Spell(seconds=FOR_EVER, failure=OVERLOAD, probability=0.2),)),
     "one 20 min outage": Sky(
         spells=(
             Spell(seconds=HOUR),

@@ -116,8 +116,13 @@ class Ended:
     asked: Asked
 
 
+@dataclass(frozen=True, slots=True)
+class Restarted:
+    """The process has died, and a new one runs."""
+
+
 Fact: TypeAlias = (
-    Told | Choosing | Sent | Waited | GaveUp | Reporting | Reported | Content | Ended
+    Restarted | Told | Choosing | Sent | Waited | GaveUp | Reporting | Reported | Content | Ended
 )
 
 
@@ -246,9 +251,7 @@ class World:
             case GiveUp():
                 self._saw(GaveUp(asked, step))
                 fault = step.own_fault
-                self._end(
-                    asked, RequestOutcome.CLIENT_ERROR if fault else RequestOutcome.EXHAUSTED
-                )
+                self._end(asked, RequestOutcome.CLIENT_ERROR if fault else RequestOutcome.EXHAUSTED)
             case _:
                 assert_never(step)
         self._wake()
@@ -320,6 +323,15 @@ class World:
             asked = self.open.get(name)
             if asked is not None and asked.call.phase is Phase.SELECTING:
                 self._later(asked, 0.0, self._step)
+
+    def tell(self, events: Sequence[Event]) -> None:
+        """What somebody else than a request has made the core say."""
+        self._tell(events, None)
+        self._wake()
+
+    def restarted(self, events: Sequence[Event]) -> None:
+        self._saw(Restarted())
+        self.tell(events)
 
     def _tell(self, events: Sequence[Event], asked: Asked | None) -> None:
         for event in events:

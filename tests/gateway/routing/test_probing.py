@@ -41,7 +41,7 @@ from tests.gateway.routing.building import (
 )
 
 DOWN: Script = {"p": bad("server_error")}
-NO_HOLD = {"cooldown_min_seconds": 0.0, "cooldown_multiplier": 0.0}
+NO_HOLD: dict[str, Any] = {"cooldown_min_seconds": 0.0, "cooldown_multiplier": 0.0}
 
 
 def play(*keys: str | Credential, others: str = "q", **more: Any) -> Play:
