@@ -19,7 +19,7 @@ from sqlalchemy import ColumnElement, Integer, Select, Table, cast, func, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from gateway.events import CooldownExtended
+from gateway.events import CooldownExtended, FlappingEnded, FlappingStarted, OperatorActed
 from gateway.units import MICROS, Timestamp
 from storage.filters import (
     LIMIT_DEFAULT,
@@ -42,6 +42,10 @@ BUCKETS_MAX: Final = 5000
 TIMEOUT_SECONDS: Final = 5.0
 """A page of a large table takes milliseconds; longer is a scan that nobody should wait for."""
 INTERRUPT_AGAIN_SECONDS: Final = 0.05
+RESTORED_SECONDS: Final = 86_400
+"""How far a restart looks back for what a route's budget of moves has spent."""
+RESTORED_MAX: Final = 5000
+"""Rows of one kind that a restart reads: a route that moved more often has no budget to respect."""
 
 Row = Mapping[str, Any]
 Wheres = dict[str, list[Condition]]
@@ -64,10 +68,16 @@ class Story(TypedDict):
 
 
 class Restored(TypedDict):
+    """All but the cooldowns oldest first."""
+
     cooldowns: list[Item]
     """Those that still run."""
     switches: list[Item]
-    """The last one of each route."""
+    """Of the last day, and of each route the last one from each target."""
+    flapping: list[Item]
+    """What `flapping_started` told and no `flapping_ended` after it."""
+    acts: list[Item]
+    """The last acts of operators."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,13 +177,12 @@ class Queries:
 
     async def restore(self, now: Timestamp) -> Restored:
         """What a new process must know of the one before it."""
-        switches = TABLES["switches"]
-        last = select(func.max(switches.c.id)).group_by(switches.c.route)
-        statement = select(switches).where(switches.c.id.in_(last)).order_by(switches.c.id)
         async with self._snapshot() as connection:
             return Restored(
                 cooldowns=await _cooldowns_open(connection, now),
-                switches=[item("switches", row) for row in await _all(connection, statement)],
+                switches=await _switches_lately(connection, now),
+                flapping=await _flapping(connection),
+                acts=await _acts(connection),
             )
 
     async def switch_pairs(
@@ -321,6 +330,42 @@ async def _cooldowns_open(connection: AsyncConnection, now: Timestamp) -> list[I
         .order_by(cooldowns.c.until)
     )
     return [item("cooldowns", row) for row in await _all(connection, statement)]
+
+
+async def _switches_lately(connection: AsyncConnection, now: Timestamp) -> list[Item]:
+    switches = TABLES["switches"]
+    last = select(func.max(switches.c.id)).group_by(switches.c.route, switches.c["from"])
+    lately = switches.c.ts > now - RESTORED_SECONDS * MICROS
+    statement = (
+        select(switches)
+        .where(switches.c.id.in_(last) | lately)
+        .order_by(switches.c.id.desc())
+        .limit(RESTORED_MAX)
+    )
+    return [item("switches", row) for row in reversed(await _all(connection, statement))]
+
+
+async def _flapping(connection: AsyncConnection) -> list[Item]:
+    events = TABLES["events"]
+    last = (
+        select(func.max(events.c.id))
+        .where(events.c.kind.in_((FlappingStarted.kind, FlappingEnded.kind)))
+        .group_by(events.c.route, events.c.target)
+    )
+    statement = select(events).where(events.c.id.in_(last), events.c.kind == FlappingStarted.kind)
+    rows = await _all(connection, statement.order_by(events.c.id))
+    return [item("events", row) for row in rows]
+
+
+async def _acts(connection: AsyncConnection) -> list[Item]:
+    events = TABLES["events"]
+    statement = (
+        select(events)
+        .where(events.c.kind == OperatorActed.kind)
+        .order_by(events.c.id.desc())
+        .limit(RESTORED_MAX)
+    )
+    return [item("events", row) for row in reversed(await _all(connection, statement))]
 
 
 def _of(table: Table, request_id: str) -> Select[Any]:

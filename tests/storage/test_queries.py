@@ -13,6 +13,9 @@ from gateway.events import (
     CooldownExtended,
     CooldownStarted,
     DataGap,
+    FlappingEnded,
+    FlappingStarted,
+    OperatorActed,
     RequestFinished,
     Switched,
 )
@@ -25,6 +28,7 @@ from storage.writer import Writer
 from tests.storage.samples import ALL_KINDS, NOON, batch, example, kinds, walk
 
 SECOND = 1_000_000
+DAY = 86_400 * SECOND
 ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n"
 
 
@@ -44,7 +48,11 @@ async def test_pages_of_any_size_hold_everything_once(
     whole = await walk(queries, table, order=order)
     ids = [item["id"] for item in whole]
     assert ids == sorted(ids, reverse=order == "desc")
-    assert len(ids) == len(set(ids)) == {"events": 57, "attempts": 6, "cooldowns": 4}.get(table, 3)
+    assert (
+        len(ids)
+        == len(set(ids))
+        == {"events": 3 * len(ALL_KINDS) + 3, "attempts": 6, "cooldowns": 4}.get(table, 3)
+    )
     for limit in (1, 2, 7, 57):
         assert await walk(queries, table, limit=limit, order=order) == whole
 
@@ -200,26 +208,54 @@ async def test_open_cooldowns_are_those_that_neither_ended_nor_ran_out(
     assert [item["cooldown_id"] for item in found] == ["short", "long"]
 
 
-async def test_a_restart_finds_open_cooldowns_and_each_routes_last_switch(
+async def test_a_restart_finds_open_cooldowns_and_switches_of_the_day_or_the_last_ones(
     writer: Writer, queries: Queries
 ) -> None:
-    def switched(route: str, to: str) -> Switched:
-        return example(Switched, route=route, to_target=to)
+    days_ago, today = NOON - 9 * DAY, NOON - SECOND
+
+    def switched(route: str, origin: str, to: str, ts: int) -> Switched:
+        return example(Switched, route=route, from_target=origin, to_target=to, ts=ts)
 
     await writer.take(
         batch(
-            switched("coder", "a/x"),
-            switched("writer", "a/x"),
-            switched("coder", "b/y"),
+            switched("coder", "a/x", "b/y", days_ago - 2),
+            switched("coder", "a/x", "c/z", days_ago - 1),
+            switched("writer", "a/x", "b/y", days_ago),
+            switched("coder", "c/z", "a/x", today),
+            switched("coder", "a/x", "c/z", today),
+            switched("coder", "c/z", "a/x", today),
             example(CooldownStarted, until=NOON + SECOND),
         )
     )
     found = await queries.restore(Timestamp(NOON))
-    assert [(row["route"], row["to"]) for row in found["switches"]] == [
-        ("writer", "a/x"),
-        ("coder", "b/y"),
+    assert [(row["route"], row["from"], row["to"]) for row in found["switches"]] == [
+        ("writer", "a/x", "b/y"),
+        ("coder", "c/z", "a/x"),
+        ("coder", "a/x", "c/z"),
+        ("coder", "c/z", "a/x"),
     ]
     assert [row["cooldown_id"] for row in found["cooldowns"]] == ["some cooldown_id"]
+
+
+async def test_a_restart_finds_what_still_flaps_and_what_operators_did(
+    writer: Writer, queries: Queries
+) -> None:
+    def flaps(target: str) -> FlappingStarted:
+        return example(FlappingStarted, route="coder", target=target, penalty=3000.0)
+
+    await writer.take(
+        batch(
+            flaps("a/x"),
+            flaps("b/y"),
+            example(FlappingEnded, route="coder", target="a/x"),
+            example(OperatorActed, action="drain", target="a/x", until=None),
+            example(OperatorActed, action="enable", target="a/x", until=NOON),
+        )
+    )
+    found = await queries.restore(Timestamp(NOON))
+    assert [(row["target"], row["penalty"]) for row in found["flapping"]] == [("b/y", 3000.0)]
+    acts = [(row["action"], row["target"], row.get("until")) for row in found["acts"]]
+    assert acts == [("drain", "a/x", None), ("enable", "a/x", NOON)]
 
 
 async def test_switches_are_counted_by_pair_and_bucket(writer: Writer, queries: Queries) -> None:
