@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from gateway.config import Config, Stability
 from gateway.events import Failure, Switched, SwitchKind
@@ -11,7 +12,7 @@ from tests.simulation.weathers import FAIR, Sky
 from tests.simulation.world import Asked, Fact, Told, World
 
 
-def two_targets(**stability: object) -> Config:
+def two_targets(**stability: Any) -> Config:
     """A primary with two keys and a fallback."""
     return config(
         provider("p", "k1", "k2"),
@@ -86,13 +87,6 @@ def most_within(times: list[float], window: float) -> int:
     return max(
         (sum(since <= time < since + window for time in times) for since in times), default=0
     )
-
-
-@dataclass(slots=True)
-class Healed:
-    """When the primary served the route again, after it had become well."""
-
-    back: float | None = None
 
 
 def time_to_return(

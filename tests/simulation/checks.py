@@ -298,9 +298,9 @@ class RestsEnd:
             asked is not None and asked.content and asked.sends[-1].probe
         ):
             self.problems.append(f"{event.cooldown_id} ends by a probe that {name} is not")
-        if event.ended is CooldownEnd.SUPERSEDED and not self.books.restarting:
-            if name == "" or self.cause != name:
-                self.problems.append(f"{event.cooldown_id} is superseded by nothing")
+        known = self.books.restarting or (name and self.cause == name)
+        if event.ended is CooldownEnd.SUPERSEDED and not known:
+            self.problems.append(f"{event.cooldown_id} is superseded by nothing")
         if event.ended is CooldownEnd.OPERATOR and not event.actor:
             self.problems.append(f"{event.cooldown_id} is ended by no operator")
 
@@ -416,9 +416,9 @@ class Bounds:
         again = [key for key, times in tried.items() if times > 1]
         if len(again) > 1 or any(tried[key] > 2 for key in again):
             self.problems.append(f"{send.attempt_id} is the same again: {tried}")
-        if tried[target_of(send), send.credential.name] > 1:
-            if POLICY[asked.bads[-1].failure].again is Again.NO:
-                self.problems.append(f"{send.attempt_id} may not be asked again")
+        repeated = tried[target_of(send), send.credential.name] > 1
+        if repeated and POLICY[asked.bads[-1].failure].again is Again.NO:
+            self.problems.append(f"{send.attempt_id} may not be asked again")
 
 
 @dataclass(slots=True)
@@ -443,10 +443,9 @@ class Permits:
                 key.name
                 for key in provider.credentials
                 if key.in_flight != on[provider.name, key.name]
-                or (key.config.max_in_flight is not None)
-                and key.in_flight > key.config.max_in_flight
+                or _above(key.in_flight, key.config.max_in_flight)
             ]
-            if wrong or provider.in_flight != total or (cap is not None and total > cap):
+            if wrong or provider.in_flight != total or _above(total, cap):
                 self.problems.append(f"in flight at {provider.name}: {on}, {wrong}")
 
 
@@ -487,3 +486,7 @@ class Census:
 
 def _route(world: World, label: str) -> RouteState:
     return world.pool.routes[label]
+
+
+def _above(count: int, limit: int | None) -> bool:
+    return limit is not None and count > limit

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
-from gateway.config import Config, Credential, Provider, Rotation, Route, RouteTarget, Stability
+from gateway.config import Config, Credential, Provider, Rotation, RouteTarget
 from gateway.events import Failure
 from gateway.routing.hands import Act, Hands, Place
 from tests.gateway.routing.building import config, credential, provider, route
@@ -31,7 +31,7 @@ from tests.simulation.checks import (
 )
 from tests.simulation.restart import restart
 from tests.simulation.weathers import Death, Limit, Sky, Spell
-from tests.simulation.world import Asked, Watcher, World
+from tests.simulation.world import Watcher, World
 
 REQUESTS = 45
 """Of one schedule: enough for an outage with its end, few enough for thousands of schedules."""

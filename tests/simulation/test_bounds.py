@@ -48,28 +48,29 @@ def longest_return(stability: Stability) -> float:
     )
 
 
+FAIR = Spell(seconds=FOR_EVER)
 WEATHERS = {
     "one outage": Sky(
-        spells=(Spell(seconds=600), Spell(seconds=1200, failure=Failure.OVERLOADED))
-        + (Spell(seconds=FOR_EVER),)
+        spells=(Spell(seconds=600), Spell(seconds=1200, failure=Failure.OVERLOADED), FAIR)
     ),
     "a morning of flapping": Sky(
-        spells=tuple(
-            Spell(seconds=90 if n % 2 else 500, failure=Failure.SERVER_ERROR if n % 2 else None)
-            for n in range(40)
-        )
-        + (Spell(seconds=FOR_EVER),)
+        spells=(*(Spell(seconds=500), Spell(seconds=90, failure=Failure.SERVER_ERROR)) * 20, FAIR)
     ),
     "limits": Sky(
-        spells=tuple(
-            Spell(seconds=200, failure=Failure.RATE_LIMITED if n % 2 else None, stated=150.0)
-            for n in range(20)
+        spells=(
+            *(
+                Spell(seconds=200),
+                Spell(seconds=200, failure=Failure.RATE_LIMITED, stated=150.0),
+            )
+            * 10,
+            FAIR,
         )
-        + (Spell(seconds=FOR_EVER),)
     ),
     "hangs": Sky(
-        spells=(Spell(seconds=4000, failure=Failure.FIRST_CONTENT_TIMEOUT, probability=0.5),)
-        + (Spell(seconds=FOR_EVER),)
+        spells=(
+            Spell(seconds=4000, failure=Failure.FIRST_CONTENT_TIMEOUT, probability=0.5),
+            FAIR,
+        )
     ),
 }
 
@@ -95,10 +96,7 @@ def test_warm_sessions_alone_bring_a_target_back_too() -> None:
 
 
 def test_a_short_outage_costs_no_more_than_its_hold() -> None:
-    sky = Sky(
-        spells=(Spell(seconds=600), Spell(seconds=30, failure=Failure.OVERLOADED))
-        + (Spell(seconds=FOR_EVER),)
-    )
+    sky = Sky(spells=(Spell(seconds=600), Spell(seconds=30, failure=Failure.OVERLOADED), FAIR))
     found = time_to_return(sky, 630.0, seed=2, every=7.0, longest=3600.0)
     assert found is not None
     assert found <= DEFAULT.cooldown_min_seconds * 1.2 + 2 * DEFAULT.return_good_seconds
