@@ -35,12 +35,12 @@ class Rank(IntEnum):
 
 
 def ordered(
-    route: RouteState, *, seat: Seat | None, now: Instant, rng: Random
+    route: RouteState, *, seat: Seat | None, now: Instant, rng: Random, coming: int = 0
 ) -> list[tuple[Rank, HopState]]:
-    """All targets of the route, each once."""
+    """All targets of the route, each once. `coming`: new sessions not counted as arrived yet."""
     pin = route.pinned(now)
     tested = None if pin is not None else duty(route, cold=seat is None, now=now)
-    origin = _not_yet(route, now, rng) if seat is None else None
+    origin = _not_yet(route, now, rng, coming) if seat is None else None
 
     def rank(hop: HopState) -> Rank:
         if hop is pin:
@@ -60,7 +60,7 @@ def ordered(
     return ranked
 
 
-def _not_yet(route: RouteState, now: Instant, rng: Random) -> HopState | None:
+def _not_yet(route: RouteState, now: Instant, rng: Random, coming: int) -> HopState | None:
     """The target that the route has left for a better one, for sessions not to follow yet."""
     ramp = route.ramp
     if ramp is None:
@@ -68,7 +68,7 @@ def _not_yet(route: RouteState, now: Instant, rng: Random) -> HopState | None:
     step = int((now - ramp.since) / max(route.active.stability.ramp_step_seconds, 1e-9))
     if step >= len(RAMP):
         return None
-    recent = sum(now - at <= 60.0 for at in route.arrivals)
+    recent = coming + sum(now - at <= 60.0 for at in route.arrivals)
     if recent <= RAMP_PER_MINUTE or rng.random() < RAMP[step]:
         return None
     return ramp.origin

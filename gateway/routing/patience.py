@@ -10,7 +10,7 @@ from gateway.routing.affinity import Binding, patience
 from gateway.routing.choosing import Choice, Wanted
 from gateway.routing.pool import Pool
 from gateway.routing.readiness import credential_ready_in
-from gateway.routing.state import HopState, RouteState
+from gateway.routing.state import HopState, ProviderState, RouteState
 from gateway.units import Instant, Moment
 
 INFINITE = float("inf")
@@ -41,6 +41,18 @@ class Patience:
 
     def seconds(self, choice: Choice, now: Moment) -> float | None:
         """To wait before choosing again; None if it is time to act on `choice`."""
+        worth = self.worth(choice, now)
+        if worth is None:
+            return None
+        seconds, provider = worth
+        if not self._pool.waiting.join(self._wanted.request, self._route, provider):
+            return None
+        if self._since is None:
+            self._since = now.instant
+        return seconds
+
+    def worth(self, choice: Choice, now: Moment) -> tuple[float, ProviderState | None] | None:
+        """The wait that would be worth it, and whose room it is for; joins no queue."""
         full = choice.full
         if full is not None and not self._pool.able(self._route, full, self._wanted, now):
             full = None
@@ -53,11 +65,7 @@ class Patience:
         if left <= 0 or (full is None and soonest > left):
             return None
         provider = full.target.provider if full is not None else None
-        if not self._pool.waiting.join(self._wanted.request, self._route, provider):
-            return None
-        if self._since is None:
-            self._since = now.instant
-        return min(left, max(soonest, MOMENT_SECONDS))
+        return min(left, max(soonest, MOMENT_SECONDS)), provider
 
     def stop(self, now: Moment) -> float:
         """The wait is over, if there was one. The seconds it took."""

@@ -35,6 +35,12 @@ class Waiting:
             self._queues[request] = provider
         return True
 
+    def has_room(self, route: RouteState, provider: ProviderState | None) -> bool:
+        """Whether one more could wait there."""
+        if route.waiting >= route.chain.stability.queue_waiters:
+            return False
+        return provider is None or len(provider.queue) < provider.stability.queue_waiters
+
     def leave(self, request: str) -> None:
         """It waits no longer, whatever came of it."""
         route = self._routes.pop(request, None)
