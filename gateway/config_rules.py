@@ -19,6 +19,7 @@ from gateway.config import (
     Config,
     Dialect,
     Durability,
+    ErrorRule,
     Provider,
     Route,
     Server,
@@ -26,6 +27,8 @@ from gateway.config import (
 )
 from gateway.config_shape import nearest
 from gateway.config_yaml import Problem
+from gateway.events import Scope
+from gateway.routing.policy import POLICY, Blame
 
 MISSING = "is not available in this version"
 
@@ -145,6 +148,22 @@ def _providers(config: Config) -> Iterator[Problem]:
         for n, rule in enumerate(provider.errors):
             if rule.status is None and not rule.body:
                 yield Problem(f"{path}.errors[{n}]", "needs a status or a body to look for")
+            if said := _scope(rule):
+                yield Problem(f"{path}.errors[{n}].scope", said)
+
+
+def _scope(rule: ErrorRule) -> str:
+    """Why the scope of an operator's rule does not go with its failure; empty if it does."""
+    blame, scope = POLICY[rule.failure].blame, rule.scope
+    if scope is None:
+        return ""
+    if scope is Scope.QUOTA_GROUP:
+        return "a quota group is found by `quota_groups`, not by a rule"
+    if blame is Blame.NOBODY:
+        return f"nothing rests for {rule.failure.value!r}"
+    if blame is not Blame.CAPACITY and scope not in (Scope.TARGET, Scope.PROVIDER):
+        return f"{rule.failure.value!r} is about a target or a provider, not about a credential"
+    return ""
 
 
 def _base_url(provider: Provider, path: str) -> Iterator[Problem]:

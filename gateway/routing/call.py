@@ -177,6 +177,7 @@ class Call:
             stream=self.facts.stream,
             left=self._deadline - now.instant,
             reasoning=self.facts.reasoning,
+            model_seconds=candidate.hop.config.first_content_seconds,
             probe_seconds=self._probe_seconds(candidate) if probe else None,
         )
         span_id = f"{self._rng.getrandbits(64) | 1:016x}"

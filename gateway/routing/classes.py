@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gateway.events import Failure
+from gateway.events import Failure, Scope
 from gateway.wire.adapting import Foreign
 
 LIMIT = Failure.RATE_LIMITED
@@ -59,6 +59,8 @@ class Row:
     """Found in the provider's sentence."""
     reason: str = ""
     """Instead of the provider's code."""
+    scope: Scope | None = None
+    """What rests, where an operator's rule says it."""
 
     @property
     def by_code(self) -> bool:

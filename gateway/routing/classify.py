@@ -162,7 +162,7 @@ def _operator(rules: Sequence[ErrorRule], statuses: set[int], text: str) -> _Fou
     lowered = text.lower() if any(rule.body for rule in rules) else ""
     for rule in rules:
         if rule.status in (None, *statuses) and rule.body.lower() in lowered:
-            return Row(failure=rule.failure), ""
+            return Row(failure=rule.failure, scope=rule.scope), ""
     return None
 
 
@@ -209,7 +209,7 @@ def _verdict(
     # Nothing may be left of a provider's words: then the class and our own sentence stand in.
     return Verdict(
         failure=row.failure,
-        scope=SCOPES[row.failure],
+        scope=row.scope or SCOPES[row.failure],
         stated_seconds=stated if row.failure in WAITABLE else None,
         reason=redact(reason, secret)[:REASON_MAX] or row.failure.value,
         message=(redact(message, secret) or otherwise)[:MESSAGE_MAX],

@@ -45,11 +45,13 @@ def attempt_timeouts(
     stream: bool,
     left: float,
     reasoning: bool = False,
+    model_seconds: float | None = None,
     probe_seconds: float | None = None,
 ) -> tuple[Timeouts, bool]:
     """The attempt's four clocks: the provider's own, cut by the `left` seconds of the deadline.
 
     True beside them: the cut falls into the clock to first content, whose end blames nobody then.
+    `model_seconds` to the first content stand for the provider's own, and no other rule changes them.
     `probe_seconds` is the tighter limit of a probe of a stream: there is somebody else to serve it.
     """
     headers, content, idle = own.headers_seconds, own.first_content_seconds, own.idle_seconds
@@ -63,6 +65,9 @@ def attempt_timeouts(
         idle = _longer(idle, default.idle_seconds, REASONING_IDLE_SECONDS)
     elif probe_seconds is not None:
         headers, content = min(headers, probe_seconds), min(content, probe_seconds)
+    if model_seconds is not None:
+        # Who may be slow with the first content may be as slow with what comes before it.
+        headers, content = max(own.headers_seconds, model_seconds), model_seconds
     clocks = Timeouts(
         connect_seconds=min(own.connect_seconds, left),
         headers_seconds=min(headers, left),

@@ -108,7 +108,7 @@ class Rests:
         steps = ladder(blamed.failure, candidate.target.provider.stability)
         if rule.blame is Blame.HEALTH:
             candidate.target.health.bad(now.instant)
-            spot = candidate.target.spot
+            spot = _spot(candidate, blamed)
             opens = not spot.rests(now.instant) and _trips(candidate, now.instant)
             climbed = steps if opens else None
             return self._rest(spot, candidate, blamed, steps=climbed, now=now, trigger=trigger)
@@ -220,7 +220,7 @@ def blamed_scope(candidate: Candidate, failure: Failure, scope: Scope | None) ->
     if rule.blame is Blame.NOBODY:
         return None
     if rule.blame is Blame.HEALTH:
-        return Scope.TARGET
+        return Scope.PROVIDER if scope is Scope.PROVIDER else Scope.TARGET
     scope = scope or rule.scope
     grouped = candidate.target.model in candidate.target.provider.groups
     if scope is Scope.CREDENTIAL_MODEL or failure is Failure.QUOTA_EXHAUSTED:

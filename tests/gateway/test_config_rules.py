@@ -27,7 +27,7 @@ from gateway.config import (
     Telemetry,
 )
 from gateway.config_rules import check, is_loopback, public_bind, url_fault, warn
-from gateway.events import Failure
+from gateway.events import Failure, Scope
 from gateway.units import Secret
 
 
@@ -52,6 +52,10 @@ def route(*targets: str, name: str = "coder", **values: Any) -> Route:
 
 def dropping(*names: str) -> Route:
     return Route(name="coder", targets=(RouteTarget(target="sim/a", drop=names),))
+
+
+def rule(failure: Failure, scope: Scope) -> ErrorRule:
+    return ErrorRule(failure=failure, status=418, scope=scope)
 
 
 def lines(config: Config) -> list[str]:
@@ -174,6 +178,20 @@ def test_what_this_version_cannot_do_is_refused(config: Config, path: str) -> No
         (
             with_openai(errors=(ErrorRule(failure=Failure.AUTH),)),
             "providers.openai.errors[0]: needs a status or a body to look for",
+        ),
+        (
+            with_openai(errors=(rule(Failure.AUTH, Scope.QUOTA_GROUP),)),
+            "providers.openai.errors[0].scope: a quota group is found by `quota_groups`, "
+            "not by a rule",
+        ),
+        (
+            with_openai(errors=(rule(Failure.BAD_REQUEST, Scope.TARGET),)),
+            "providers.openai.errors[0].scope: nothing rests for 'bad_request'",
+        ),
+        (
+            with_openai(errors=(rule(Failure.OVERLOADED, Scope.CREDENTIAL),)),
+            "providers.openai.errors[0].scope: 'overloaded' is about a target or a provider, "
+            "not about a credential",
         ),
         (
             with_openai(simulated=Simulated(seed=2)),

@@ -23,6 +23,7 @@ from gateway.routing.classify import (
     classify_fault,
 )
 from gateway.units import MICROS, Timestamp
+from gateway.wire.adapting import Foreign
 from gateway.wire.base import Fault
 
 NOW = Timestamp(1_795_435_200 * MICROS)  # 2026-11-23 12:00:00 UTC
@@ -109,6 +110,53 @@ def test_an_operators_rule_comes_before_everything() -> None:
     assert verdict(418, rules=rules).scope is Scope.CREDENTIAL
     assert verdict(500, "Go Away", rules=rules).failure is Failure.AUTH
     assert verdict(429, rules=rules).failure is Failure.RATE_LIMITED
+
+
+def test_an_operators_rule_may_say_what_rests() -> None:
+    rules = (
+        ErrorRule(failure=Failure.RATE_LIMITED, body="address", scope=Scope.PROVIDER),
+        ErrorRule(failure=Failure.SERVER_ERROR, status=520, scope=Scope.PROVIDER),
+    )
+    assert verdict(429, "Too many requests from this address", rules=rules).scope is Scope.PROVIDER
+    assert verdict(520, rules=rules).scope is Scope.PROVIDER
+    assert verdict(429, rules=rules).scope is Scope.CREDENTIAL_MODEL
+
+
+@pytest.mark.parametrize(
+    ("foreign", "message"),
+    [
+        (Foreign.THINKING, "messages.1.content.0: Invalid `signature` in `thinking` block"),
+        (Foreign.THINKING, "messages.1.content.0.thinking.signature: Field required"),
+        (Foreign.THINKING, "messages.1.content.0: Invalid `data` in `redacted_thinking` block"),
+        (Foreign.THINKING, "The encrypted content for item rs_1 could not be verified."),
+        (
+            Foreign.TOOL_IDS,
+            "messages.1.content.1.tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'",
+        ),
+        (Foreign.TOOL_IDS, "Invalid 'messages[1].tool_calls[0].id': string too long."),
+        (
+            Foreign.TOOL_IDS,
+            "Tool call id was functions.write:0 but must be a-z, A-Z, 0-9, with a length of 9.",
+        ),
+        (
+            Foreign.THOUGHT_SIGNATURE,
+            "Function call is missing a thought_signature in functionCall parts.",
+        ),
+        (None, "max_tokens: Field required"),
+        (None, "temperature may only be set to 1 when thinking is enabled"),
+    ],
+)
+def test_a_refused_history_is_told_from_other_bad_requests(
+    foreign: Foreign | None, message: str
+) -> None:
+    found = verdict(400, {"error": {"type": "invalid_request_error", "message": message}})
+    assert (found.failure, found.foreign) == (Failure.BAD_REQUEST, foreign)
+
+
+def test_only_a_bad_request_is_about_the_history() -> None:
+    told = {"error": {"message": "Invalid signature in thinking block"}}
+    assert verdict(500, told).foreign is None
+    assert verdict(401, told).foreign is None
 
 
 def test_a_client_fault_or_a_dead_key_states_no_time() -> None:

@@ -38,6 +38,20 @@ def test_a_deadline_as_long_as_the_clock_does_not_cut_it() -> None:
     assert attempt_timeouts(Timeouts(), stream=True, left=30.0) == (Timeouts(), False)
 
 
+def test_a_slow_model_has_a_clock_of_its_own_whatever_else_holds() -> None:
+    own = Timeouts(headers_seconds=2.0, first_content_seconds=2.0)
+    slow = Timeouts(headers_seconds=10.0, first_content_seconds=10.0)
+    for stream in (True, False):
+        clocks, cut = attempt_timeouts(own, stream=stream, left=90.0, model_seconds=10.0)
+        assert (clocks, cut) == (slow, False)
+    assert (
+        attempt_timeouts(own, stream=True, left=90.0, model_seconds=10.0, probe_seconds=1.0)[0]
+        == slow
+    )
+    clocks, cut = attempt_timeouts(own, stream=True, left=4.0, model_seconds=10.0)
+    assert (clocks.first_content_seconds, cut) == (4.0, True)
+
+
 def test_the_client_s_own_deadline_only_shortens() -> None:
     assert deadline_seconds(Stability(), stream=True, asked=5.0) == 5.0
     assert deadline_seconds(Stability(), stream=False, asked=5.0) == 5.0

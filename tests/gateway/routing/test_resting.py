@@ -174,6 +174,23 @@ def test_a_scope_that_is_known_better_wins(given: Scope | None, scope: Scope) ->
     assert only(events).scope is scope
 
 
+def test_an_operator_s_rule_may_let_ill_health_rest_the_whole_provider() -> None:
+    it = play()
+    hop = it.hop(0)
+    told: list[Event] = []
+    for n in range(3):
+        told += it.pool.bad(
+            it.route(),
+            Candidate(hop, hop.target.provider.credentials[0]),
+            Blamed(Failure.SERVER_ERROR, Scope.PROVIDER, None),
+            probe=False,
+            now=at(n),
+            trigger=Trigger("server_error"),
+        )
+    started = only(told)
+    assert (started.scope, started.provider, started.model) == (Scope.PROVIDER, "p", "")
+
+
 def test_every_end_is_told_once_when_its_time_comes() -> None:
     it = play("a", "b")
     short = only(fail(it, "rate_limited", key=0))

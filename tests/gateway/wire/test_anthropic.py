@@ -66,6 +66,11 @@ def test_a_usual_stream_is_whole_with_usage_and_model() -> None:
     assert verdict(WIRE, *STREAM) == (True, True, None, COUNTED, "claude-1")
 
 
+def test_the_pieces_of_content_are_counted_as_they_come() -> None:
+    judge = judged(WIRE, START, TEXT, HI, PING, HI, HI, STOP)
+    assert judge.pieces == 3
+
+
 @pytest.mark.parametrize(
     ("part", "content"),
     [

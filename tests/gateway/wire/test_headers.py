@@ -10,6 +10,7 @@ from gateway.wire.headers import (
     credential_header,
     deadline_seconds,
     default_version,
+    no_fallback,
     session,
     to_client,
     to_upstream,
@@ -245,3 +246,14 @@ def test_a_deadline_that_is_no_time_is_the_client_s_fault(value: str) -> None:
     with pytest.raises(ClientError, match="deadline-seconds") as caught:
         deadline_seconds([("x-evenkeel-deadline-seconds", value)])
     assert (caught.value.status, caught.value.code) == (400, "invalid_request")
+
+
+@pytest.mark.parametrize("value", ["1", "true", "yes"])
+def test_a_client_may_want_no_fallback(value: str) -> None:
+    assert no_fallback([("X-Evenkeel-No-Fallback", value)])
+
+
+@pytest.mark.parametrize("value", ["", "0", "False", "no", "off"])
+def test_a_header_that_says_no_changes_nothing(value: str) -> None:
+    assert not no_fallback([("x-evenkeel-no-fallback", value)])
+    assert not no_fallback([])

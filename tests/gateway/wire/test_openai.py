@@ -49,6 +49,11 @@ def test_a_usual_stream_is_whole_with_usage_and_model() -> None:
     assert verdict(WIRE, *STREAM) == (True, True, None, COUNTED, "m-1")
 
 
+def test_the_pieces_of_content_are_counted_as_they_come() -> None:
+    judge = judged(WIRE, chunk(ROLE), *[chunk({"content": "x"})] * 3)
+    assert judge.pieces == 3
+
+
 def test_content_begins_with_the_first_delta_that_holds_something() -> None:
     judge = WIRE.judge(stream=True)
     seen = []
