@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from random import Random
+from types import FrameType
 from typing import Any
 
 import pytest
 
 from gateway.config import Billing, RouteTarget
 from gateway.events import CooldownSource, Failure, SkipReason
+from gateway.routing.affinity import Seat
 from gateway.routing.choosing import SKIPS_REPORTED_MAX, Wanted
-from gateway.routing.cooldown import Spot, Trigger
+from gateway.routing.cooldown import Lease, Spot, Trigger
 from gateway.routing.state import Candidate
 from tests.gateway.routing.building import START, Play, at, config, credential, provider, route
 
@@ -223,3 +227,152 @@ def test_skips_are_in_route_order_whatever_the_order_of_choosing() -> None:
     lay(it.hop(1).target.spot, 300.0, Failure.CONNECT.value)
     assert chosen(it) == "r/m main"
     assert [each[0] for each in skips(it)] == ["p/m", "q/m"]
+
+
+# -- proved and on trial -------------------------------------------------------------------------
+
+
+def on_trial(spot: Spot) -> None:
+    spot.unproven = True
+
+
+def probes(of: Play, wanted: Wanted | None = None, *, now: float = 0.0) -> bool:
+    return of.pool.choose(of.route(), wanted or Wanted("openai"), at(now)).probe
+
+
+def test_proved_targets_come_before_those_on_trial_the_pointer_s_own_excepted() -> None:
+    it = play()
+    on_trial(it.hop(0).target.spot)
+    assert (chosen(it), probes(it)) == ("p/m a", True)
+    it.route().active = it.hop(2)
+    for hop in it.route().hops[:2]:
+        hop.evidence.next_probe = at(60.0).instant
+    assert (chosen(it), probes(it)) == ("r/m main", False)
+    lay(it.hop(2).target.spot, 10.0)
+    assert (chosen(it), probes(it)) == ("q/m main", False)
+    lay(it.hop(1).target.spot, 10.0)
+    assert (chosen(it), probes(it)) == ("p/m a", True)
+
+
+def test_a_better_target_that_was_not_looked_at_tells_what_is_known_of_it() -> None:
+    it = play()
+    it.route().active = it.hop(2)
+    p, q = it.hop(0), it.hop(1)
+    p.evidence.next_probe = q.evidence.next_probe = at(60.0).instant
+    lay(p.target.spot, 10.0, "overloaded")
+    assert chosen(it) == "r/m main"
+    assert skips(it) == [
+        ("p/m", "", SkipReason.COOLING, "overloaded"),
+        ("q/m", "", SkipReason.NOT_PREFERRED, ""),
+    ]
+    lay(p.hold, 10.0, "connect")
+    q.penalty.add(3000.0, q.stability, START.instant)
+    assert skips(it) == [
+        ("p/m", "", SkipReason.HELD, "connect"),
+        ("q/m", "", SkipReason.SUPPRESSED, "flapping"),
+    ]
+
+
+def test_a_session_keeps_its_own_key_also_where_that_is_on_trial() -> None:
+    it = play()
+    a, b = it.hop(0).target.provider.credentials
+    wanted = Wanted("openai", seat=Seat(it.hop(0), b))
+    assert chosen(it, wanted) == "p/m b"
+    on_trial(b.spot)
+    assert (chosen(it, wanted), probes(it, wanted)) == ("p/m b", True)
+    lay(b.spot, 10.0)
+    assert chosen(it, wanted) == "p/m a"
+    on_trial(a.spot)
+    assert chosen(it, wanted) == "p/m a"
+
+
+# -- the least bad -------------------------------------------------------------------------------
+
+
+def least_bad(of: Play, wanted: Wanted | None = None, *, now: float = 0.0) -> str:
+    found = of.pool.least_bad(of.route(), wanted or Wanted("openai"), at(now))
+    return " ".join(found.key) if found is not None else ""
+
+
+def resting(*seconds: float) -> Play:
+    """Everything rests by guesses: the keys of p, then q and r."""
+    it = play()
+    for hop, length in zip(it.route().hops, seconds, strict=True):
+        lay(hop.target.spot, length)
+    return it
+
+
+def test_the_guess_that_ends_first_is_doubted_first_and_none_is_when_fresh() -> None:
+    it = resting(300.0, 200.0, 250.0)
+    assert chosen(it, now=15.0) == ""
+    assert least_bad(it, now=14.0) == ""
+    assert least_bad(it, now=15.0) == "q/m main"
+
+
+def test_a_candidate_with_a_stated_rest_is_not_doubted() -> None:
+    it = resting(300.0, 200.0, 250.0)
+    it.hop(1).target.provider.spot.rest(
+        100.0, source=CooldownSource.STATED, trigger=Trigger("x"), now=START, rng=Random(1)
+    )
+    assert least_bad(it, now=15.0) == "r/m main"
+
+
+def test_the_least_bad_keeps_to_caps_and_queues() -> None:
+    settings = config(provider("p", max_in_flight=1), routes=[route("coder", "p/m")])
+    it = Play(settings)
+    lay(it.hop(0).target.spot, 300.0)
+    assert least_bad(it, now=20.0) == "p/m main"
+    it.pool.providers["p"].queue["somebody"] = None
+    assert least_bad(it, now=20.0) == ""
+    it.pool.providers["p"].queue.clear()
+    take(it, Candidate(it.hop(0), it.pool.providers["p"].credentials[0]))
+    assert least_bad(it, now=20.0) == ""
+
+
+def test_nobody_doubts_what_is_being_probed() -> None:
+    it = resting(300.0, 200.0, 250.0)
+    it.hop(1).target.lease = Lease("r1.1", at(30.0).instant)
+    assert least_bad(it, now=20.0) == "r/m main"
+    assert least_bad(it, now=30.0) == "q/m main"
+
+
+# -- what it costs -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", ["ready", "all rest", "all on trial"])
+def test_the_work_of_choosing_grows_no_faster_than_the_pool(state: str) -> None:
+    def work(keys: int) -> int:
+        names = [f"k{n}" for n in range(keys)]
+        it = Play(
+            config(
+                *(provider(each, *names) for each in "pqr"),
+                routes=[route("coder", "p/m", "q/m", "r/m")],
+            )
+        )
+        for of in it.pool.providers.values():
+            for n, key in enumerate(of.credentials):
+                if state == "all rest":
+                    lay(key.spot, 100.0 + n)
+                elif state == "all on trial":
+                    on_trial(key.spot)
+        return calls_of(lambda: chosen(it))
+
+    small, large = work(50), work(200)
+    assert large <= 4.4 * small
+
+
+def calls_of(action: Callable[[], object]) -> int:
+    """Function calls made by it: a measure of work that no busy machine can spoil."""
+    count = 0
+
+    def counting(_frame: FrameType, event: str, _arg: object) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    before = sys.getprofile()
+    sys.setprofile(counting)
+    try:
+        action()
+    finally:
+        sys.setprofile(before)
+    return count

@@ -13,7 +13,7 @@ from gateway.events import (
     Event,
     Scope,
 )
-from gateway.routing.cooldown import Place, Spot, Trigger
+from gateway.routing.cooldown import Lease, Place, Spot, Trigger
 from gateway.routing.policy import JITTER, Ladder
 from tests.gateway.routing.building import START, at
 
@@ -178,3 +178,110 @@ def test_a_running_rest_knows_its_length() -> None:
     cooldown = it.running(START.instant)
     assert cooldown is not None
     assert cooldown.seconds == 40.0
+
+
+# -- trials and probes ---------------------------------------------------------------------------
+
+
+def lease(attempt: str, until: float) -> Lease:
+    return Lease(attempt, at(until).instant)
+
+
+def test_after_a_failure_s_rest_a_place_is_on_trial_until_a_probe_proves_it() -> None:
+    it = spot()
+    climb(it, 0.0)
+    assert not it.on_trial(at(1.0).instant)
+    it.expire(at(20.0))
+    assert it.on_trial(at(20.0).instant)
+    it.probe(lease("r2.1", 30.0), at(20.0).instant)
+    assert it.probed(at(29.9).instant)
+    assert it.prove("r2.1", at(21.0)) == []
+    assert (it.on_trial(at(21.0).instant), it.probed(at(21.0).instant)) == (False, False)
+
+
+def test_a_hold_and_an_operator_s_rest_put_nothing_on_trial() -> None:
+    for source in (CooldownSource.HOLD, CooldownSource.OPERATOR):
+        it = spot()
+        it.rest(10.0, source=source, trigger=TRIGGER, now=at(0.0), rng=Random(1))
+        it.expire(at(10.0))
+        assert not it.on_trial(at(10.0).instant)
+
+
+def test_only_who_holds_the_lease_can_prove_it_or_give_it_back() -> None:
+    it = spot()
+    climb(it, 0.0)
+    it.expire(at(20.0))
+    it.probe(lease("r2.1", 30.0), at(20.0).instant)
+    assert it.prove("r1.1", at(21.0)) == []
+    it.give_back("r1.1")
+    assert it.probed(at(21.0).instant)
+    it.give_back("r2.1")
+    assert not it.probed(at(21.0).instant)
+    assert it.on_trial(at(21.0).instant)
+
+
+def test_a_probe_s_good_answer_ends_a_rest_that_still_runs() -> None:
+    it = spot()
+    begun = started(rest(it, 5000.0, now=0.0))
+    it.probe(lease("r2.1", 910.0), at(900.0).instant)
+    event = ended(it.prove("r2.1", at(901.0)))
+    assert (event.cooldown_id, event.ended) == (begun.cooldown_id, CooldownEnd.PROBE)
+    assert event.duration_seconds == 901.0
+    assert not it.rests(at(901.0).instant)
+    # One good answer does not forget the ladder.
+    climb(it, 902.0)
+    assert it.level(at(902.0).instant) == 1
+
+
+def test_a_long_stated_rest_is_due_for_a_look_once_per_interval() -> None:
+    it = spot()
+    rest(it, 5000.0, now=0.0)
+    due = [it.recheck_due(900.0, at(now).instant) for now in (0.0, 899.0, 900.0)]
+    assert due == [False, False, True]
+    it.probe(lease("r2.1", 910.0), at(900.0).instant)
+    assert [it.recheck_due(900.0, at(now).instant) for now in (901.0, 1799.0, 1800.0)] == [
+        False,
+        False,
+        True,
+    ]
+
+
+def test_a_short_or_a_guessed_rest_is_never_due_for_a_look() -> None:
+    short, guessed = spot(), spot()
+    rest(short, 900.0, now=0.0)
+    guessed.climb(Ladder(5000.0, 5000.0), trigger=TRIGGER, now=at(0.0), rng=Random(1))
+    assert not any(short.recheck_due(900.0, at(now).instant) for now in range(0, 1000, 50))
+    assert not any(guessed.recheck_due(900.0, at(now).instant) for now in range(0, 6000, 50))
+
+
+def test_a_guess_may_be_doubted_after_a_gap_that_doubles_up_to_its_bound() -> None:
+    it, looks = spot(), []
+    it.climb(Ladder(5000.0, 5000.0), trigger=TRIGGER, now=at(0.0), rng=Random(1))
+    for now in range(1500):
+        if it.guess_due(15.0, 300.0, at(now).instant):
+            looks.append(now)
+            it.probe(lease("x", now + 1.0), at(now).instant)
+    assert looks == [15, 45, 105, 225, 465, 765, 1065, 1365]
+    assert it.guess_ready_in(15.0, 300.0, at(1500.0).instant) == 165.0
+
+
+def test_a_rest_that_turns_out_to_blame_another_has_never_been() -> None:
+    it, now = spot(), 0.0
+    for _ in range(2):
+        now += started(climb(it, now)).duration_seconds
+    it.expire(at(now))
+    it.unproven = False
+    climb(it, now + 1.0)
+    assert it.level(at(now + 1.0).instant) == 3
+    event = ended(it.end(CooldownEnd.SUPERSEDED, now=at(now + 2.0)))
+    assert event.ended is CooldownEnd.SUPERSEDED
+    assert (it.level(at(now + 2.0).instant), it.unproven) == (2, False)
+
+
+def test_its_last_end_is_known_whether_noticed_or_not() -> None:
+    it = spot()
+    assert it.last_end == 0.0
+    rest(it, 40.0, now=0.0)
+    assert it.last_end == at(40.0).instant
+    it.expire(at(50.0))
+    assert it.last_end == at(40.0).instant

@@ -5,13 +5,18 @@ from __future__ import annotations
 from random import Random
 
 from gateway.events import CooldownSource
-from gateway.routing.cooldown import Spot, Trigger
+from gateway.routing.cooldown import Lease, Spot, Trigger
 from gateway.routing.readiness import (
+    PROBE_SECONDS,
+    Admission,
     credential_ready_in,
     credential_rest,
+    has_turn,
     kept_away_by,
+    look,
     open_rest,
     ready_in,
+    stands_back,
 )
 from tests.gateway.routing.building import START, Play, at, config, provider, route
 
@@ -75,3 +80,67 @@ def test_a_hold_keeps_nothing_away() -> None:
     hop = play().hop(0)
     lay(hop.hold, 300.0, "server_error")
     assert (ready_in(hop, NOW), kept_away_by(hop, NOW)) == (0.0, None)
+
+
+# -- what is found at several places -------------------------------------------------------------
+
+
+def admission(*spots: Spot | None, now: float = 0.0, recheck: float | None = None) -> Admission:
+    return look(spots, at(now).instant, recheck_seconds=recheck).admission
+
+
+def test_the_most_limiting_place_decides() -> None:
+    hop = play().hop(0)
+    a, b, c = hop.target.spot, hop.target.provider.spot, hop.hold
+    assert admission(a, b, None) is Admission.READY
+    b.unproven = True
+    assert admission(a, b) is Admission.TRIAL
+    b.probe(Lease("x", at(5.0).instant), NOW)
+    assert admission(a, b) is Admission.PROBING
+    assert admission(a, b, now=5.0) is Admission.TRIAL
+    lay(a, 2.0, "auth")
+    lay(c, 9.0, "overloaded")
+    found = look((a, b, c), NOW, recheck_seconds=None)
+    assert found.admission is Admission.RESTING
+    assert found.rest is not None
+    assert found.rest.reason == "overloaded"
+
+
+def test_a_long_stated_rest_may_be_tried_by_who_may_look() -> None:
+    hop = play().hop(0)
+    spot = hop.target.spot
+    spot.rest(5000.0, source=CooldownSource.STATED, trigger=Trigger("x"), now=START, rng=Random(1))
+    assert admission(spot, now=900.0) is Admission.RESTING
+    assert admission(spot, now=899.0, recheck=900.0) is Admission.RESTING
+    assert admission(spot, now=900.0, recheck=900.0) is Admission.TRIAL
+
+
+def test_what_is_probed_is_told_to_be_ready_within_a_second() -> None:
+    hop = play().hop(0)
+    spot = hop.target.spot
+    spot.unproven = True
+    key = hop.target.provider.credentials[0]
+    assert credential_ready_in(hop.target, key, NOW) == 0.0
+    spot.probe(Lease("x", at(5.0).instant), NOW)
+    assert credential_ready_in(hop.target, key, NOW) == PROBE_SECONDS
+
+
+def test_a_provider_has_a_turn_for_the_first_of_its_queue_only() -> None:
+    state = play().pool.providers["p"]
+    assert has_turn(state, "a")
+    state.queue.update({"a": None, "b": None})
+    assert (has_turn(state, "a"), has_turn(state, "b"), has_turn(state, "")) == (
+        True,
+        False,
+        False,
+    )
+
+
+def test_a_held_or_suppressed_target_stands_back() -> None:
+    hop = play().hop(0)
+    assert not stands_back(hop, NOW)
+    lay(hop.hold, 10.0, "x")
+    assert stands_back(hop, NOW)
+    assert not stands_back(hop, at(10.0).instant)
+    hop.penalty.add(3000.0, hop.stability, NOW)
+    assert stands_back(hop, at(10.0).instant)
