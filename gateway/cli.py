@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 import click
 
-from gateway import cli_hands
+from gateway import cli_dry_run, cli_hands
 from gateway.cli_options import config_option, host_option, json_option, port_option, url_option
 
 if TYPE_CHECKING:
@@ -300,5 +300,5 @@ def _loaded(path: Path | None) -> Loaded:
     return loaded
 
 
-for command in cli_hands.COMMANDS:
+for command in (*cli_hands.COMMANDS, cli_dry_run.dry_run):
     cli.add_command(command)

@@ -12,7 +12,16 @@ from dataclasses import fields, is_dataclass
 from difflib import SequenceMatcher
 from enum import Enum
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, Union, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Final,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from gateway.config import (
     NO_SECRET,
@@ -31,6 +40,8 @@ from gateway.units import Secret
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
     from pydantic_core import ErrorDetails
+
+T = TypeVar("T")
 
 Raw = dict[str, Any]
 """Mappings, lists, text and secrets in the shape of the file; every key is known to exist."""
@@ -138,6 +149,17 @@ def typed(raw: Raw) -> tuple[Config, list[Problem]]:
     ]
     config: Config = _validated(Config, named, problems)
     return config, problems
+
+
+def typed_as(kind: type[T], tree: Tree) -> tuple[T, list[Problem]]:
+    """Another file's tree as a `kind`, by the rules of the configuration's. All fields of a `kind`
+    and of what is in it have defaults, which take the place of values that cannot be read."""
+    shaper = _Shaper()
+    raw = shaper.mapping({} if tree is None else tree, kind, "")
+    problems: list[Problem] = []
+    found: T = _validated(kind, raw, problems)
+    reported = {problem.path for problem in shaper.problems}
+    return found, shaper.problems + [each for each in problems if each.path not in reported]
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
@@ -265,19 +287,25 @@ def _adapters() -> Mapping[type, TypeAdapter[Any]]:
     return {kind: TypeAdapter(kind) for kind in (Config, Stability)}
 
 
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter
+
+    return _adapters().get(kind) or TypeAdapter(kind)
+
+
 def _validated(kind: type[Any], raw: Raw, problems: list[Problem]) -> Any:  # noqa: ANN401 - a `kind`
     """A `kind` made of `raw`, once what cannot be read has been reported and replaced."""
     from pydantic import ValidationError
 
     try:
-        return _adapters()[kind].validate_python(raw)
+        return _adapter(kind).validate_python(raw)
     except ValidationError as error:
         # The input is left out: it may be a secret in the wrong place.
         errors = error.errors(include_url=False, include_input=False)
     problems += [Problem(_dotted(each["loc"]), _sentence(each)) for each in errors]
     for each in reversed(errors):  # From behind: what is taken out of a list moves what follows.
         _replace(raw, each["loc"])
-    return _adapters()[kind].validate_python(raw)
+    return _adapter(kind).validate_python(raw)
 
 
 def _dotted(loc: tuple[int | str, ...]) -> str:

@@ -45,7 +45,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ),
     ("gateway.relay",),
     ("gateway.api", "gateway.demo"),
-    ("gateway.app*",),
+    ("gateway.app*", "gateway.dry_run"),
     ("gateway.cli*",),
     ("gateway.__main__",),
 )

@@ -6,18 +6,23 @@ real providers do. Here is its state and its playing; what it does is decided in
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from multidict import CIMultiDict
 
-from gateway.config import Simulated, Weather
+from gateway.config import Provider, Simulated, Weather
 from gateway.events import Failure
-from gateway.units import MICROS, Clock, Instant
+from gateway.units import MICROS, Clock, Instant, Moment
 from gateway.upstream.base import Outgoing, Reply, Upstream, UpstreamFailure
 from gateway.upstream.simulated_plan import Asked, Plan, plan, read, refusal
+
+CACHE_SECONDS = 300.0
+"""How long a prompt stays cached after its last use: the shortest time that providers give it."""
+CACHES_MAX = 10_000
+"""Of one provider; the one idle longest goes first."""
 
 
 class SimulatedUpstream:
@@ -33,6 +38,16 @@ class SimulatedUpstream:
         """How many requests have reached `provider`, or one credential of it."""
         counts = self._state(provider).hits
         return counts.total() if credential is None else counts[credential]
+
+    def now(self) -> Moment:
+        return self._clock.now()
+
+    def admits(self, provider: Provider, credential: str) -> bool:
+        """Whether this credential, the weather aside, would be let in now. Asks nobody."""
+        script, state = provider.simulated, self._state(provider.name)
+        if credential in script.dead_credentials:
+            return False
+        return state.wait(credential, script, self._clock.now().instant) == 0.0
 
     async def send(self, outgoing: Outgoing) -> Reply:
         planned = self._plan(outgoing)
@@ -62,6 +77,8 @@ class SimulatedUpstream:
             return own
         weather = spell_at(asked.script.weather, now.instant - self._began)
         failure = state.strike(weather, self._rng)
+        if failure is None and asked.cache_key:
+            asked = replace(asked, cached_tokens=state.remember(asked, now.instant))
         return plan(asked, failure=failure, weather=weather, rng=self._rng)
 
     def _own_limits(self, asked: Asked, state: _State, now: Instant) -> Plan | None:
@@ -126,6 +143,14 @@ class _Bucket:
 
 
 @dataclass(slots=True)
+class _Cache:
+    """A prompt that need not be read again."""
+
+    tokens: int
+    at: Instant
+
+
+@dataclass(slots=True)
 class _State:
     """Of one provider."""
 
@@ -133,6 +158,8 @@ class _State:
     exposed: int = 0
     """Requests that a failing spell could have struck."""
     buckets: dict[str, _Bucket] = field(default_factory=dict)
+    caches: OrderedDict[tuple[str, str], _Cache] = field(default_factory=OrderedDict)
+    """By credential and the client's own key, the one used last at the end."""
 
     def strike(self, weather: Weather | None, rng: Random) -> Failure | None:
         """The failure that befalls the next request."""
@@ -145,6 +172,13 @@ class _State:
 
     def take(self, credential: str, script: Simulated, now: Instant) -> float:
         """Seconds until this credential may ask again; 0 where it may now, and has."""
+        wait = self.wait(credential, script, now)
+        if wait == 0.0 and script.requests_per_minute is not None:
+            self.buckets[credential].left -= 1.0
+        return wait
+
+    def wait(self, credential: str, script: Simulated, now: Instant) -> float:
+        """Seconds until this credential may ask; it has not."""
         per_minute = script.requests_per_minute
         if per_minute is None:
             return 0.0
@@ -152,10 +186,18 @@ class _State:
         bucket = self.buckets.setdefault(credential, _Bucket(size, now))
         bucket.left = min(size, bucket.left + (now - bucket.at) * rate)
         bucket.at = now
-        if bucket.left < 1.0:
-            return (1.0 - bucket.left) / rate
-        bucket.left -= 1.0
-        return 0.0
+        return (1.0 - bucket.left) / rate if bucket.left < 1.0 else 0.0
+
+    def remember(self, asked: Asked, now: Instant) -> int:
+        """Puts the prompt into the credential's cache. The tokens of it that were there before."""
+        key = (asked.outgoing.credential.name, asked.cache_key)
+        before = self.caches.pop(key, None)
+        while len(self.caches) >= CACHES_MAX:
+            self.caches.popitem(last=False)
+        self.caches[key] = _Cache(asked.input_tokens, now)
+        if before is None or now - before.at > CACHE_SECONDS:
+            return 0
+        return min(before.tokens, asked.input_tokens)
 
 
 _UPSTREAM: type[Upstream] = SimulatedUpstream

@@ -51,6 +51,8 @@ class Said:
     tool: ToolCall | None = None
     input_tokens: int
     output_tokens: int
+    cached_tokens: int = 0
+    """Of the input. Only told in the OpenAI dialect, whose clients name what to cache."""
     cut: bool = False
     """The answer ends because the token limit was reached."""
     include_usage: bool = True
@@ -234,7 +236,7 @@ def _usage(said: Said) -> dict[str, Any]:
         "prompt_tokens": said.input_tokens,
         "completion_tokens": said.output_tokens,
         "total_tokens": said.input_tokens + said.output_tokens,
-        "prompt_tokens_details": {"cached_tokens": 0},
+        "prompt_tokens_details": {"cached_tokens": said.cached_tokens},
         "completion_tokens_details": {"reasoning_tokens": 0},
     }
 

@@ -27,6 +27,10 @@ BYTES_PER_TOKEN = 4
 """The usual rule of thumb, of the request's whole body."""
 ANSWER_TOKENS_MAX = 20_000
 """However many a configuration asks for: an answer is built whole before it is paced."""
+PROMPT_TOKENS = "simulated_prompt_tokens"
+"""Entry of a request's `metadata`: the size of the large prompt that a dry run's small one plays."""
+PROMPT_DIGITS_MAX = 8
+"""Of that number; no prompt is larger."""
 
 SILENT = frozenset({Failure.FIRST_CONTENT_TIMEOUT, Failure.CANCELLED, Failure.DEADLINE})
 """Whoever gives up first, the provider's part is the same: it says nothing."""
@@ -60,6 +64,8 @@ class Asked:
     request_id: str
     created: int
     """Unix seconds."""
+    cached_tokens: int = 0
+    """Of the prompt, read from the provider's cache."""
 
     @property
     def dialect(self) -> str:
@@ -76,7 +82,18 @@ class Asked:
 
     @property
     def input_tokens(self) -> int:
+        """As counted; as the request itself says where it stands for a larger one."""
+        metadata = self.fields.get("metadata")
+        stated = metadata.get(PROMPT_TOKENS) if isinstance(metadata, dict) else None
+        if isinstance(stated, str) and stated.isascii() and stated.isdecimal():
+            return max(1, int(stated[:PROMPT_DIGITS_MAX]))
         return max(1, len(self.outgoing.body) // BYTES_PER_TOKEN)
+
+    @property
+    def cache_key(self) -> str:
+        """Under which the client wants its prompt cached; empty if it asks for no caching."""
+        key = self.fields.get("prompt_cache_key")
+        return key if isinstance(key, str) and self.chat else ""
 
     def rng(self) -> Random:
         """Of the answer's text: the same request gets the same words."""
@@ -236,6 +253,7 @@ def _said(asked: Asked) -> Said:
         pieces=pieces,
         tool=tool,
         input_tokens=asked.input_tokens,
+        cached_tokens=asked.cached_tokens,
         output_tokens=len(pieces) if tool is None else len(tool.pieces()),
         cut=wanted > limit,
         include_usage=isinstance(options, dict) and options.get("include_usage") is True,
