@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gateway.config import Damping
 from gateway.events import CooldownSource, CooldownStarted, Switched, SwitchKind
 from gateway.routing.policy import JITTER
 from gateway.routing.steps import Seen
@@ -206,3 +207,59 @@ def test_a_provider_s_hold_parameters_stand_under_the_route_s() -> None:
     it = Play(config(quick, provider("q"), routes=[own, other]))
     assert 20.0 <= hold(it.ask(DOWN)).duration_seconds <= 24.0
     assert 40.0 <= hold(it.ask(DOWN, name="writer")).duration_seconds <= 48.0
+
+
+# -- returns ---------------------------------------------------------------------------------------
+
+
+def test_a_target_without_a_hold_is_left_only_when_it_opens() -> None:
+    it = play(cooldown_min_seconds=0.0, cooldown_multiplier=0.0)
+    told = [it.ask(DOWN, now=float(n)) for n in range(4)]
+    assert [holds(each) for each in told] == [[]] * 4
+    assert [moves(each) for each in told] == [
+        [],
+        [],
+        [("p/m", "q/m", SwitchKind.FORCED, "server_error")],
+        [],
+    ]
+    assert told[3].tried == ["q/m main"]
+
+
+def test_the_answers_of_sessions_that_stayed_are_evidence_too() -> None:
+    it = play()
+    it.ask(session="s")
+    it.route().active = it.hop(1)
+    it.hop(0).evidence.next_probe = at(9999.0).instant
+    told = [it.ask(now=10.0 + 16.0 * n, session="s") for n in range(5)]
+    assert [each.tried for each in told] == [["p/m main"]] * 5
+    assert moves(told[4]) == [("q/m", "p/m", SwitchKind.RETURN, "recovered")]
+
+
+def test_a_forced_move_may_go_up_without_any_evidence() -> None:
+    it = play()
+    it.ask(DOWN)
+    told = it.ask({"q": bad("server_error"), "p": []}, now=400.0)
+    assert told.tried == ["p/m main"]
+    told = it.ask({"q": bad("server_error")}, now=401.0)
+    assert told.tried == ["q/m main", "p/m main"]
+    assert moves(told) == [("q/m", "p/m", SwitchKind.FORCED, "server_error")]
+
+
+def test_a_target_that_was_left_soon_must_next_time_be_well_for_longer() -> None:
+    it = play(damping=Damping.OFF)
+    it.ask(DOWN)
+    assert moves(returning(it, 400.0)[-1]) == [("q/m", "p/m", SwitchKind.RETURN, "recovered")]
+    # It was well from 400 s to 600 s: half as long again is asked for now.
+    it.ask(DOWN, now=600.0)
+    back = [it.ask(now=1000.0 + 16.0 * n) for n in range(25)]
+    when = next(n for n, told in enumerate(back) if moves(told))
+    assert 16.0 * (when - 1) < 1.5 * 200.0 <= 16.0 * when
+
+
+def test_an_operator_s_drain_moves_the_route_and_costs_the_target_nothing() -> None:
+    it = play()
+    it.hop(0).target.drained_until = at(600.0).instant
+    told = it.ask(now=1.0)
+    assert moves(told) == [("p/m", "q/m", SwitchKind.OPERATOR, "operator")]
+    assert holds(told) == []
+    assert it.hop(0).penalty.value(it.hop(0).stability, at(1.0).instant) == 0.0
