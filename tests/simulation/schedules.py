@@ -31,7 +31,7 @@ from tests.simulation.checks import (
 )
 from tests.simulation.restart import restart
 from tests.simulation.weathers import Death, Limit, Sky, Spell
-from tests.simulation.world import Watcher, World
+from tests.simulation.world import UPTIME, Watcher, World
 
 REQUESTS = 45
 """Of one schedule: enough for an outage with its end, few enough for thousands of schedules."""
@@ -89,6 +89,13 @@ class Schedule:
     restarts: bool = True
     operator: bool = True
     requests: int = REQUESTS
+    pace: float = 1.0
+    """How slow time goes for the clients, and how large their bodies are."""
+
+    @property
+    def names(self) -> list[str]:
+        """Of the routes."""
+        return [each.name for each in self.config.routes]
 
 
 def schedule(seed: int) -> Schedule:
@@ -240,7 +247,9 @@ def _spells(rng: Random) -> tuple[Spell, ...]:
 class Play:
     """A schedule being run, with every promise watched."""
 
-    def __init__(self, mine: Schedule, *, watch: bool = True) -> None:
+    def __init__(
+        self, mine: Schedule, *, watch: bool = True, core_rng: Random | None = None
+    ) -> None:
         self.schedule = mine
         self.books = books = Books(config=mine.config)
         self.rests = RestsEnd(books)
@@ -265,6 +274,8 @@ class Play:
             mine.skies,
             seed=mine.seed,
             watchers=[*watchers, self.census] if watch else [],
+            core_rng=core_rng,
+            uptime=UPTIME * mine.pace,
         )
         self._rng = Random(f"clients {mine.seed}")
         self._left = mine.requests
@@ -272,14 +283,15 @@ class Play:
 
     def run(self) -> dict[str, list[str]]:
         """Every promise, with what broke it."""
-        self.world.at(0.0, self._next)
+        self.world.at(0.0, self.next_request)
         self.world.run()
         self.waits.over(self.world)
         found = {name: list(each.problems) for name, each in self.checks.items()}
         found["rests end"] += self.books.problems
         return found
 
-    def _next(self) -> None:
+    def next_request(self) -> None:
+        """Somebody asks, and plans when the next one will."""
         rng, clients = self._rng, self.schedule.clients
         for _ in range(clients.burst if rng.random() < 0.1 else 1):
             self._ask()
@@ -289,7 +301,7 @@ class Play:
         pause = rng.expovariate(clients.sessions / clients.turn_seconds)
         if rng.random() < clients.quiet_share:
             pause += rng.choice(QUIET_SECONDS)
-        self.world.at(self.world.now + pause, self._next)
+        self.world.at(self.world.now + pause * self.schedule.pace, self.next_request)
 
     def _ask(self) -> None:
         rng, clients = self._rng, self.schedule.clients
@@ -300,22 +312,28 @@ class Play:
             self._body[number] += rng.choice([200, 2_000, 20_000])
             if rng.random() < 0.03:
                 self._body[number] = 4_000  # Its history has been compacted.
+        pace = self.schedule.pace
         self.world.ask(
-            rng.choice(["coder", *self.world.pool.routes]),
+            rng.choice(["coder", *self.schedule.names]),
             session="" if lone else f"s{number}",
-            body_tokens=1_000 if lone else self._body[number],
+            body_tokens=round(pace * (1_000 if lone else self._body[number])),
             stream=rng.random() < clients.stream_share,
-            cancel_after=rng.expovariate(0.3) if rng.random() < clients.cancel_share else None,
+            cancel_after=pace * rng.expovariate(0.3)
+            if rng.random() < clients.cancel_share
+            else None,
         )
 
     def _disturb(self) -> None:
         """Once in a while something else happens."""
         rng, world = self._rng, self.world
         dice = rng.random()
-        if dice < 0.01 and self.schedule.jumps:
-            world.jump(rng.choice([-3600.0, -5.0, 30.0, 7200.0]))
-        elif dice < 0.02 and self.schedule.restarts:
-            restart(world, self.books)
+        if dice < 0.01:
+            seconds = rng.choice([-3600.0, -5.0, 30.0, 7200.0])
+            if self.schedule.jumps:
+                world.jump(seconds)
+        elif dice < 0.02:
+            if self.schedule.restarts:
+                restart(world, self.books)
         elif dice < 0.04 and self.schedule.operator:
             self._operate()
 

@@ -14,8 +14,6 @@ from gateway.events import Failure
 from gateway.routing.steps import Bad
 
 FOR_EVER = float("inf")
-REFUSAL_SECONDS = 0.05
-"""Refusals come fast."""
 UNPROCESSED = frozenset({Failure.CONNECT})
 SILENT = frozenset({Failure.FIRST_CONTENT_TIMEOUT})
 
@@ -72,6 +70,8 @@ class Sky:
     content_seconds: float = 0.8
     answer_seconds: float = 3.0
     """From the first content to the last byte."""
+    refusal_seconds: float = 0.05
+    """Refusals come fast."""
 
     def scaled(self, factor: float) -> Sky:
         """The same weather, `factor` times as slow."""
@@ -105,6 +105,7 @@ class Sky:
             ),
             content_seconds=self.content_seconds * factor,
             answer_seconds=self.answer_seconds * factor,
+            refusal_seconds=self.refusal_seconds * factor,
         )
 
 
@@ -115,10 +116,10 @@ FAIR = Sky()
 class Reply:
     """What will come of one attempt, if nobody gives up before."""
 
+    after_seconds: float
+    """To the failure, or to the first content."""
     bad: Bad | None = None
     """None: a good answer."""
-    after_seconds: float = REFUSAL_SECONDS
-    """To the failure, or to the first content."""
     content: bool = False
     """The failure comes after content."""
     rest_seconds: float = 0.0
@@ -165,6 +166,8 @@ class Provider:
     force: Failure | None = None
     """Overrules the spells while it is set: for weather that answers to what the gateway does."""
     asked: int = 0
+    changed: float = 0.0
+    """When somebody gave it this sky."""
     _buckets: dict[tuple[int, str], _Bucket] = field(default_factory=dict)
 
     def answer(self, credential: str, now: float) -> Reply:
@@ -173,7 +176,7 @@ class Provider:
             each.credential == credential and each.start <= now < each.end
             for each in self.sky.deaths
         ):
-            return Reply(bad=Bad(failure=Failure.AUTH, reason="invalid_api_key"))
+            return self._refused(Bad(failure=Failure.AUTH, reason="invalid_api_key"))
         refused = self._limited(credential, now)
         if refused is not None:
             return refused
@@ -194,8 +197,13 @@ class Provider:
             processed=failure not in UNPROCESSED,
         )
         if failure in {Failure.STREAM_BROKEN, Failure.IDLE_TIMEOUT}:
-            return Reply(bad=bad, after_seconds=content, content=True, rest_seconds=1.0)
-        return Reply(bad=bad, after_seconds=FOR_EVER if failure in SILENT else REFUSAL_SECONDS)
+            return Reply(bad=bad, after_seconds=content, content=True, rest_seconds=content)
+        if failure in SILENT:
+            return Reply(bad=bad, after_seconds=FOR_EVER)
+        return self._refused(bad)
+
+    def _refused(self, bad: Bad) -> Reply:
+        return Reply(bad=bad, after_seconds=self.sky.refusal_seconds)
 
     def spell(self, now: float) -> Spell | None:
         """What reigns at `now`."""
@@ -211,7 +219,7 @@ class Provider:
 
     def well(self, credential: str, since: float, until: float) -> bool:
         """Whether every request on this credential in that time was, or would be, answered well."""
-        if self.force is not None:
+        if self.force is not None or since < self.changed:
             return False
         if any(
             each.credential == credential and each.start < until and each.end > since
@@ -275,7 +283,7 @@ class Provider:
             return None
         limit = worst.limit
         stated = max(0.001, seconds * limit.hint) if limit.states else None
-        return Reply(bad=Bad(failure=limit.failure, reason="limit", stated_seconds=stated))
+        return self._refused(Bad(failure=limit.failure, reason="limit", stated_seconds=stated))
 
 
 def _times(value: float | None, factor: float) -> float | None:

@@ -141,10 +141,12 @@ class World:
         seed: int,
         watchers: Sequence[Watcher] = (),
         core_rng: Random | None = None,
+        uptime: float = UPTIME,
     ) -> None:
         self.rng = Random(seed)
         self.core_rng = core_rng or Random(seed + 1)
         self.now = 0.0
+        self._uptime = uptime
         self.wall = 0.0
         """Seconds by which the wall clock has been set since."""
         self.providers = {
@@ -163,7 +165,7 @@ class World:
     @property
     def moment(self) -> Moment:
         return Moment(
-            Instant(UPTIME + self.now),
+            Instant(self._uptime + self.now),
             Timestamp(EPOCH + round((self.now + self.wall) * MICROS)),
         )
 
