@@ -354,13 +354,22 @@ class Traffic(RuleBasedStateMachine):
         for other in self.open:
             if other is not asked:  # Whose lease has run out: it proves nothing any more.
                 other.tests -= asked.tests
-        if step.probe and any(self.ledger.rest(place, self.now) for place in places):
-            return  # A long rest is doubted, whatever holds it led to.
+        if step.probe and self._doubted(step):
+            return
         if self._held(asked, name) and not asked.call.facts.session:
             for target, key in free:
                 provider, _, model = target.partition("/")
                 trial = self.ledger.unproven.intersection(self._places(provider, model, key))
                 assert trial or self._held(asked, target)
+
+    def _doubted(self, step: Send) -> bool:
+        """Some key of the target rests long enough to be looked at, whatever hold it led to."""
+        keys = [key.name for key in step.provider.credentials]
+        places = {
+            each for key in keys for each in self._places(step.provider.name, step.model, key)
+        }
+        rests = (self.ledger.rest(place, self.now) for place in places)
+        return any(rest is not None for rest in rests)
 
     def _fail(
         self, asked: Asked, failure: Failure, stated: float | None, *, processed: bool
