@@ -67,10 +67,10 @@ def attempt_timeouts(
         headers, content = min(headers, probe_seconds), min(content, probe_seconds)
     if model_seconds is not None:
         # Who may be slow with the first content may be as slow with what comes before it.
-        headers, content = max(own.headers_seconds, model_seconds), model_seconds
+        headers = content = model_seconds
     clocks = Timeouts(
         connect_seconds=min(own.connect_seconds, left),
-        headers_seconds=min(headers, left),
+        headers_seconds=min(headers, content, left),
         first_content_seconds=min(content, left),
         idle_seconds=idle,
     )

@@ -1,9 +1,9 @@
 """Whole gateways on loopback ports: in this process, or as the program that people start.
 
-    settings = settings_of({"a": openai(upstream, "key-1")}, {"coder": ["a/model-a"]})
-    async with gateway(tmp_path, settings) as g:
-        got = await g.client.chat()
-        assert (await g.client.story(got))["candidates"] …
+settings = settings_of({"a": openai(upstream, "key-1")}, {"coder": ["a/model-a"]})
+async with gateway(tmp_path, settings) as g:
+    got = await g.client.chat()
+    assert (await g.client.story(got))["candidates"] …
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,7 @@ class Client:
             return Got(response.status, response.headers.copy(), await response.read())
 
     async def get(self, path: str, **headers: str) -> Got:
-        return await self.send("GET", path, **headers)
+        return await self.send("GET", path, data=None, **headers)
 
     async def post(self, path: str, body: object, **headers: str) -> Got:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -143,6 +144,17 @@ class Client:
 
     async def ask(self, path: str, model: str, *, stream: bool = False, **headers: str) -> Got:
         return await self.post(path, asked(path, model, stream=stream), **headers)
+
+    async def until_served_by(self, provider: str, model: str = "coder") -> int:
+        """Sends requests, all of which must be served, until this provider serves one; how many."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            for n in count(1):
+                got = await self.chat(model, stream=True)
+                assert got.status == 200, got.body
+                if got.provider == provider:
+                    return n
+                await asyncio.sleep(POLL_SECONDS)
+        raise AssertionError
 
     async def api(self, path: str, **query: str | int) -> Any:
         """What `/api/v1/<path>` answers."""

@@ -43,25 +43,28 @@ def config(a: ScriptedUpstream, b: ScriptedUpstream, *, dialect: str = "openai")
 async def test_seven_dressed_failures_are_told_as_such_and_served_by_the_fallback(
     tmp_path: Path,
 ) -> None:
-    async with ScriptedUpstream() as a, ScriptedUpstream() as b:
-        async with gateway(tmp_path, config(a, b)) as g:
-            for name, (stream, answer) in DRESSED.items():
-                a.plan(answer)
-                got = await g.client.chat(stream=stream)
-                assert (got.status, got.provider) == (200, "b"), name
-                assert got.headers["x-evenkeel-fallback-reason"] == "bad_success", name
-            assert (len(a.hits), len(b.hits)) == (7, 7)
-            rows = await g.client.all("attempts", provider="a")
-            assert [(row["outcome"], row["failure"], row["status"]) for row in rows] == [
-                ("failed", "bad_success", 200)
-            ] * 7
-            assert all(row["reason"] for row in rows)
-            assert len({row["reason"] for row in rows}) >= 5
-            await g.settled()
-            series = await g.client.metrics()
-            assert series.total("evenkeel_attempts_total", provider="a", outcome="ok") == 0
-            assert series.total("evenkeel_attempts_total", provider="a", failure="bad_success") == 7
-            assert series.total("evenkeel_requests_total", outcome="ok") == 7
+    async with (
+        ScriptedUpstream() as a,
+        ScriptedUpstream() as b,
+        gateway(tmp_path, config(a, b)) as g,
+    ):
+        for name, (stream, answer) in DRESSED.items():
+            a.plan(answer)
+            got = await g.client.chat(stream=stream)
+            assert (got.status, got.provider) == (200, "b"), name
+            assert got.headers["x-evenkeel-fallback-reason"] == "bad_success", name
+        assert (len(a.hits), len(b.hits)) == (7, 7)
+        rows = await g.client.all("attempts", provider="a")
+        assert [(row["outcome"], row["failure"], row["status"]) for row in rows] == [
+            ("failed", "bad_success", 200)
+        ] * 7
+        assert all(row["reason"] for row in rows)
+        assert len({row["reason"] for row in rows}) >= 5
+        await g.settled()
+        series = await g.client.metrics()
+        assert series.total("evenkeel_attempts_total", provider="a", outcome="ok") == 0
+        assert series.total("evenkeel_attempts_total", provider="a", failure="bad_success") == 7
+        assert series.total("evenkeel_requests_total", outcome="ok") == 7
 
 
 @pytest.mark.parametrize(

@@ -70,9 +70,7 @@ async def test_a_pool_refused_as_a_whole_is_one_cooldown_and_no_key_s_fault(
             assert scopes == ["provider"]
 
             a.default = Answer()
-            async with asyncio.timeout(8):
-                while (await g.client.chat()).provider != "a":
-                    await asyncio.sleep(0.05)
+            await g.client.until_served_by("a")
             a.hits.clear()
             # Each key is tried least used first, so that all of them come round.
             async with asyncio.timeout(8):

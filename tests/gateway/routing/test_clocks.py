@@ -26,6 +26,11 @@ def test_clocks_that_the_operator_set_hold_for_single_answers_too() -> None:
     assert attempt_timeouts(own, stream=False, left=20.0) == (own, False)
 
 
+def test_headers_that_do_not_come_use_up_the_clock_to_first_content() -> None:
+    clocks, _ = attempt_timeouts(Timeouts(first_content_seconds=4.0), stream=True, left=90.0)
+    assert (clocks.headers_seconds, clocks.first_content_seconds) == (4.0, 4.0)
+
+
 def test_what_is_left_of_the_deadline_cuts_the_clocks_to_first_content_only() -> None:
     clocks, cut = attempt_timeouts(Timeouts(), stream=True, left=2.0)
     assert clocks == Timeouts(
