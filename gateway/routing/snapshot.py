@@ -12,8 +12,8 @@ from gateway.events import CooldownSource, Scope
 from gateway.routing.cooldown import Cooldown, Spot
 from gateway.routing.pool import Pool
 from gateway.routing.readiness import Admission, credential_look, kept_away_by, target_look
-from gateway.routing.state import CredentialState, HopState, RouteState
-from gateway.units import Moment, Timestamp
+from gateway.routing.state import CredentialState, HopState, RouteState, known_end
+from gateway.units import Instant, Moment, Timestamp
 
 
 class State(StrEnum):
@@ -100,8 +100,9 @@ class TargetView:
     state: State
     reason: str
     until: Timestamp | None
-    """End of what `state` tells of; None if it is ready."""
-    ready_in_seconds: float
+    """End of what `state` tells of; None if it is ready, or nobody knows."""
+    ready_in_seconds: float | None
+    """None: not before somebody does something."""
     credentials_ready: int
     credentials: int
     penalty: float
@@ -201,7 +202,7 @@ def _route(pool: Pool, route: RouteState, now: Moment) -> RouteView:
         dwell_seconds=now.instant - route.active_since,
         flapping=any(hop.penalty.suppressed_since is not None for hop in route.hops),
         pinned=pin.hop.target.name if pin is not None else "",
-        pinned_until=now.at(pin.until) if pin is not None else None,
+        pinned_until=_shown(pin.until, now) if pin is not None else None,
         moves_left=route.moves.left(route.chain.stability, now.instant),
         sessions=len(route.sessions),
         waiting=route.waiting,
@@ -212,6 +213,18 @@ def _route(pool: Pool, route: RouteState, now: Moment) -> RouteView:
 def _target(pool: Pool, route: RouteState, hop: HopState, now: Moment) -> TargetView:
     target = hop.target
     state, rest = _state(hop, now)
+    until, reason = (rest.until, rest.reason) if rest is not None else (None, "")
+    ready_in: float | None = pool.ready_in(hop, now)
+    match state:
+        case State.DISABLED:
+            ready_in = None
+        case State.DRAINED:
+            until, reason = known_end(target.drained_until), "operator"
+            ready_in = None if until is None else until - now.instant
+        case State.SUPPRESSED:
+            until, reason = hop.penalty.latest_end(hop.stability, now.instant), "flapping"
+        case _:
+            pass
     looks = [credential_look(target, key, now.instant) for key in target.provider.credentials]
     return TargetView(
         target=target.name,
@@ -219,9 +232,9 @@ def _target(pool: Pool, route: RouteState, hop: HopState, now: Moment) -> Target
         model=target.model,
         active=hop is route.active,
         state=state,
-        reason=rest.reason if rest else "",
-        until=now.at(rest.until) if rest else None,
-        ready_in_seconds=pool.ready_in(hop, now),
+        reason=reason,
+        until=_shown(until, now),
+        ready_in_seconds=ready_in,
         credentials_ready=sum(look.admission is not Admission.RESTING for look in looks),
         credentials=len(looks),
         penalty=hop.penalty.value(hop.stability, now.instant),
@@ -252,3 +265,8 @@ def _state(hop: HopState, now: Moment) -> tuple[State, Cooldown | None]:
     if hop.penalty.suppresses(hop.stability):
         return State.SUPPRESSED, None
     return State.READY, None
+
+
+def _shown(until: Instant | None, now: Moment) -> Timestamp | None:
+    end = known_end(until)
+    return None if end is None else now.at(end)

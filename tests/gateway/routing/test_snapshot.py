@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from random import Random
 
 from gateway.config import Dialect, Provider
 from gateway.events import CooldownSource, Scope
+from gateway.routing.hands import Act, Hands
 from gateway.routing.snapshot import STATE_CODES, Snapshot, State, snapshot
 from tests.gateway.routing.building import Play, at, bad, config, provider, route
 
@@ -58,6 +60,7 @@ def test_a_target_without_a_ready_key_cools_until_the_soonest_of_them() -> None:
     shown = snapshot(it.pool, at(1.0))
     target = shown.routes[0].targets[0]
     assert (target.state, target.reason) == (State.COOLING, "rate_limited")
+    assert target.ready_in_seconds is not None
     assert 19.0 <= target.ready_in_seconds <= 21.0
     a, b = shown.providers[0].credentials
     assert (a.state, a.reason, a.used) == (State.COOLING, "auth", 1)
@@ -100,3 +103,45 @@ def test_no_secret_is_in_a_snapshot() -> None:
 def test_every_state_has_a_code_of_its_own() -> None:
     assert set(STATE_CODES) == set(State)
     assert len(set(STATE_CODES.values())) == len(State)
+
+
+def test_a_pin_a_drain_and_a_flap_are_shown_with_their_ends() -> None:
+    it = play()
+    hands = Hands(it.pool, rng=Random(1))
+    hands.drain("q/m", Act(actor="ada", expires_seconds=50.0), at(0.0))
+    hands.pin("coder", "p/m", Act(actor="ada"), at(0.0))
+    hop = it.hop(0)
+    hop.penalty.add(hop.stability.suppress_at, hop.stability, at(0.0).instant)
+    view = snapshot(it.pool, at(10.0)).routes[0]
+    assert (view.pinned, view.pinned_until, view.flapping) == ("p/m", None, True)
+    flaps, drained = view.targets
+    assert (flaps.state, flaps.reason, flaps.suppressed) == (State.SUPPRESSED, "flapping", True)
+    assert flaps.penalty < hop.stability.suppress_at
+    assert flaps.until is not None
+    assert flaps.until > at(600.0).timestamp
+    assert (drained.state, drained.reason, drained.until, drained.ready_in_seconds) == (
+        State.DRAINED,
+        "operator",
+        at(50.0).timestamp,
+        40.0,
+    )
+
+
+def test_a_target_on_trial_and_one_that_is_being_tested_are_told_apart() -> None:
+    it = play()
+    it.ask({"p": bad("server_error", stated=5.0)})
+    hold = it.hop(0).hold.cooldown
+    assert hold is not None
+    later = hold.until - at(0.0).instant + 1.0
+    it.pool.expire(at(later))
+    assert states(snapshot(it.pool, at(later)))[0][1] is State.TRIAL
+    it.call(now=later).step(at(later))
+    assert states(snapshot(it.pool, at(later)))[0][1] is State.PROBING
+
+
+def test_sessions_waiters_and_moves_are_counted() -> None:
+    it = play()
+    it.ask(session="one")
+    view = snapshot(it.pool, at(0.0)).routes[0]
+    assert (view.sessions, view.waiting, view.moves_left) == (1, 0, 3.0)
+    assert view.targets[0].good_answers == 0
