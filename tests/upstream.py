@@ -16,7 +16,7 @@ import json
 import socket
 import struct
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Self, TypeAlias
@@ -61,6 +61,8 @@ class Answer:
     before_headers: Pause = 0.0
     before_content: Pause = 0.0
     """After the headers and what comes before content, such as a role chunk."""
+    ping_seconds: float = 0.0
+    """While it waits with the content it sends the dialect's ping so often."""
     between_chunks: Pause = 0.0
     # How it ends, if not well. Of a single answer each "chunk" is a third of its bytes.
     cut_after: int | None = None
@@ -140,6 +142,8 @@ class ScriptedUpstream:
         """`port`: where it serves; 0 = on any free one."""
         self.default = Answer()
         self.default_by_key: dict[str, Answer] = {}
+        self.decide: Callable[[Hit], Answer | None] = lambda hit: None
+        """Looks at each request first; None = as planned."""
         self.models = tuple(models)
         self.hits: list[Hit] = []
         self.url = ""
@@ -197,7 +201,7 @@ class ScriptedUpstream:
         self.in_flight += 1
         self.in_flight_max = max(self.in_flight_max, self.in_flight)
         try:
-            return await self._play(request, hit, self._next(hit.key))
+            return await self._play(request, hit, self.decide(hit) or self._next(hit.key))
         except (asyncio.CancelledError, ConnectionResetError):
             if not self._closing.is_set():
                 hit.gone.set()
@@ -253,7 +257,7 @@ class ScriptedUpstream:
     ) -> bool:
         """Whether the body ends properly."""
         await _write(response, script.frames.head)
-        await self._pause(answer.before_content)
+        await self._before_content(response, answer, script.dialect)
         content: tuple[bytes | None, ...] = (*script.frames.content, None)
         for n, frame in enumerate(content):
             if n == answer.cut_after:
@@ -272,6 +276,17 @@ class ScriptedUpstream:
                 await response.write(frame)
         await _write(response, script.frames.tail)
         return True
+
+    async def _before_content(
+        self, response: web.StreamResponse, answer: Answer, dialect: str
+    ) -> None:
+        if not answer.ping_seconds:
+            await self._pause(answer.before_content)
+            return
+        async with asyncio.TaskGroup() as group:
+            pings = group.create_task(_ping(response, answer.ping_seconds, dialect))
+            await self._pause(answer.before_content)
+            pings.cancel()
 
     async def _pause(self, pause: Pause) -> None:
         if isinstance(pause, asyncio.Event):
@@ -377,6 +392,13 @@ def _thirds(body: bytes) -> tuple[bytes, ...]:
 async def _write(response: web.StreamResponse, frames: Sequence[bytes]) -> None:
     for frame in frames:
         await response.write(frame)
+
+
+async def _ping(response: web.StreamResponse, seconds: float, dialect: str) -> None:
+    ping = b'event: ping\ndata: {"type": "ping"}\n\n' if dialect == "anthropic" else b": ping\n\n"
+    while True:
+        await asyncio.sleep(seconds)
+        await response.write(ping)
 
 
 def _reset(request: web.Request) -> None:
