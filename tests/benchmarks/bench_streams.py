@@ -12,14 +12,14 @@ from tests.benchmarks.report import show
 from tests.benchmarks.subjects import Subject
 
 ROUNDS = 3
-PACED_STREAMS = 50
+PACED_STREAMS = 100
 PACED_CHUNKS = 75
 PACE_MS = 20
 """Fifty tokens a second: what users see of a fast model."""
 SPREAD_SECONDS = 0.5
 BURST_STREAMS = 32
 BURST_CHUNKS = 100
-BURST_SECONDS = 1.2
+BURST_SECONDS = 0.8
 MICROS = 1e6
 
 

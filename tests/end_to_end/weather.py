@@ -59,10 +59,14 @@ def forecast(upstream: ScriptedUpstream, rng: Random) -> None:
 class Manner(Enum):
     """How a client behaves."""
 
-    USUAL = 20
-    HANGS_UP = 2
-    NO_JSON = 1
-    UNKNOWN_MODEL = 1
+    USUAL = "usual"
+    HANGS_UP = "hangs_up"
+    NO_JSON = "no_json"
+    UNKNOWN_MODEL = "unknown_model"
+
+
+MANNERS = {Manner.USUAL: 20, Manner.HANGS_UP: 2, Manner.NO_JSON: 1, Manner.UNKNOWN_MODEL: 1}
+"""How many of each, roughly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +87,12 @@ class Seen:
 
 
 def errands(rng: Random, count: int, models: list[str]) -> list[Errand]:
-    weights = [manner.value for manner in Manner]
     return [
         Errand(
             path=rng.choice((OPENAI_PATH, ANTHROPIC_PATH)),
             model=rng.choice(models),
             stream=rng.random() < 0.5,
-            manner=rng.choices(list(Manner), weights)[0],
+            manner=rng.choices(list(MANNERS), list(MANNERS.values()))[0],
         )
         for _ in range(count)
     ]
