@@ -39,7 +39,7 @@ from gateway.routing.snapshot import snapshot
 from gateway.spine import Spine
 from gateway.telemetry.log import LogSink, configure
 from gateway.telemetry.metrics import LoopLag, MetricsSink
-from gateway.units import Clock
+from gateway.units import Clock, Moment
 from gateway.upstream.base import Upstream
 from gateway.upstream.direct import DirectUpstream, open_session
 from gateway.upstream.simulated import SimulatedUpstream
@@ -92,19 +92,11 @@ async def running(
             boot_id=f"{rng.getrandbits(64):016x}",
             config_version=loaded.version,
         )
-        metrics = MetricsSink(config, version=_version(), registry=CollectorRegistry())
-        _attach(spine, config, store, metrics)
+        metrics = _attach(spine, config, store)
         if not await store.open():
             log.error("the store cannot be opened; serving without it", extra=_why(store))
         await stack.enter_async_context(spine)
-        spine.emit(
-            ProcessStarted(
-                ts=now.timestamp,
-                version=_version(),
-                python=platform.python_version(),
-                sqlite=sqlite3.sqlite_version,
-            )
-        )
+        spine.emit(_started(now))
         stack.callback(_tell_stopped, spine, clock)
         session = await stack.enter_async_context(open_session())
         simulated = SimulatedUpstream(clock=clock, rng=rng)
@@ -147,7 +139,8 @@ async def running(
         yield Running(url, context, simulated)
 
 
-def _attach(spine: Spine, config: Config, store: Store, metrics: MetricsSink) -> None:
+def _attach(spine: Spine, config: Config, store: Store) -> MetricsSink:
+    metrics = MetricsSink(config, version=_version(), registry=CollectorRegistry())
     journal = Journal(journal_path(store.path))
     spine.attach(
         store,
@@ -174,6 +167,7 @@ def _attach(spine: Spine, config: Config, store: Store, metrics: MetricsSink) ->
             batch_events_max=2000,
             queue_bytes_max=QUEUE_BYTES_MAX,
         )
+    return metrics
 
 
 def _upstreams(direct: Upstream, simulated: Upstream) -> Mapping[Dialect, Upstream]:
@@ -277,6 +271,15 @@ def _console() -> Mapping[str, tuple[bytes, str]]:
         for file in folder.iterdir()
         if Path(file.name).suffix in CONSOLE_TYPES
     }
+
+
+def _started(now: Moment) -> ProcessStarted:
+    return ProcessStarted(
+        ts=now.timestamp,
+        version=_version(),
+        python=platform.python_version(),
+        sqlite=sqlite3.sqlite_version,
+    )
 
 
 def _tell_stopped(spine: Spine, clock: Clock) -> None:

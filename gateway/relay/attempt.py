@@ -169,7 +169,7 @@ class Attempt:
         frames = WholeFrames()
         self._commit()
         await self.answer.begin(reply.status, [*self._headers(reply), *UNBUFFERED])
-        await self._pass_on(frames.feed(head))
+        await self._pass_on(self._cleared(frames.feed(head), judge))
         try:
             while not judge.done and judge.fault is None:
                 chunk = await self._next(chunks, self.send.timeouts.idle_seconds)

@@ -144,7 +144,8 @@ def _model(value: object) -> str:
     if not value.isprintable():
         raise _invalid("`model` holds characters that cannot be printed.")
     if len(value) > MODEL_CHARS_MAX:
-        raise _invalid(f"`model` is longer than {MODEL_CHARS_MAX} characters.")
+        message = f"`model` is longer than {MODEL_CHARS_MAX} characters."
+        raise _invalid(message)
     return value
 
 

@@ -21,6 +21,7 @@ from tests.end_to_end.gateways import (
     Program,
     anthropic,
     asked,
+    client_of,
     gateway,
     openai,
     program,
@@ -78,6 +79,26 @@ async def test_a_client_that_goes_away_ends_the_upstream_call(
             assert (attempt["outcome"], attempt["failure"]) == ("cancelled", "cancelled")
             assert (attempt["bytes_sent"] > 0) is (moment == "in_the_stream")
             assert not b.hits
+
+
+async def test_the_program_notices_as_well(tmp_path: Path) -> None:
+    """It runs on another event loop than the tests do."""
+    async with (
+        ScriptedUpstream() as a,
+        aiohttp.ClientSession() as http,
+        serving(tmp_path, a, 1) as (p, url),
+        client_of(url) as client,
+    ):
+        a.default = SLOW
+        response = await http.post(url + OPENAI_PATH, json=asked(OPENAI_PATH, "coder", stream=True))
+        await response.content.readany()
+        response.close()
+        async with asyncio.timeout(CANCEL_SECONDS):
+            await a.hits[0].until_disconnected()
+        await client.until("status", at_rest, CANCEL_SECONDS)
+        assert [row["outcome"] for row in await client.all("requests")] == ["cancelled"]
+        p.signal()
+        assert await p.ended() == 0
 
 
 # -- the process is asked to stop ------------------------------------------------------------------
