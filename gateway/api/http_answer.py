@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -11,6 +12,9 @@ from gateway.relay.answering import ClientGone, Headers
 
 STALLED_SECONDS = 300.0
 """A client that takes no byte for so long is gone: its upstream call costs money."""
+AT_ONCE_BYTES_MAX = 16 * 1024
+"""A write that leaves no more than this in the transport cannot wait, and needs no timer: a
+transport holds its writer back above 64 KiB, and lets it go on at a quarter of that."""
 
 
 class HttpAnswer:
@@ -23,18 +27,18 @@ class HttpAnswer:
     async def whole(self, status: int, headers: Headers, body: bytes) -> None:
         response = web.Response(status=status, headers=CIMultiDict(headers), body=body)
         await self._prepare(response)
-        await self._bounded(response.write_eof())
+        await self._bounded(response.write_eof(), len(body))
 
     async def begin(self, status: int, headers: Headers) -> None:
         await self._prepare(web.StreamResponse(status=status, headers=CIMultiDict(headers)))
 
     async def write(self, chunk: bytes) -> None:
         assert self.response is not None
-        await self._bounded(self.response.write(chunk))
+        await self._bounded(self.response.write(chunk), len(chunk))
 
     async def end(self) -> None:
         assert self.response is not None
-        await self._bounded(self.response.write_eof())
+        await self._bounded(self.response.write_eof(), 0)
 
     async def _prepare(self, response: web.StreamResponse) -> None:
         self.response = response
@@ -43,14 +47,21 @@ class HttpAnswer:
             # Where the next request begins behind a broken body, nobody knows.
             response.force_close()
             body.feed_eof()  # aiohttp would read the rest of it, fail again and log a surprise.
-        await self._bounded(response.prepare(self._request))
+        await self._bounded(response.prepare(self._request), 0)
 
-    async def _bounded(self, writing: object) -> None:
+    async def _bounded(self, writing: Awaitable[object], size: int) -> None:
+        transport = self._request.transport
         try:
-            async with asyncio.timeout(STALLED_SECONDS):
-                await writing  # type: ignore[misc]
+            if transport is not None and _takes_at_once(transport, size):
+                await writing
+            else:
+                async with asyncio.timeout(STALLED_SECONDS):
+                    await writing
         except (ConnectionError, TimeoutError) as error:
-            transport = self._request.transport
             if transport is not None:
                 transport.abort()
             raise ClientGone(type(error).__name__) from error
+
+
+def _takes_at_once(transport: asyncio.WriteTransport, size: int) -> bool:
+    return transport.get_write_buffer_size() + size <= AT_ONCE_BYTES_MAX

@@ -7,12 +7,14 @@ from random import Random
 from gateway.units import RequestId, Timestamp
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = tuple(first + second for first in _CROCKFORD for second in _CROCKFORD)
+"""Ten bits at a time: half the steps."""
 
 
 def request_id(now: Timestamp, rng: Random) -> RequestId:
     """A ULID: 48 bits of milliseconds and 80 random bits, in 26 characters."""
     number = ((now // 1000) << 80) | rng.getrandbits(80)
-    return RequestId("".join(_CROCKFORD[(number >> shift) & 31] for shift in range(125, -1, -5)))
+    return RequestId("".join([_PAIRS[(number >> shift) & 1023] for shift in range(120, -1, -10)]))
 
 
 def trace_id(rng: Random) -> str:

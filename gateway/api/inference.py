@@ -26,7 +26,14 @@ from gateway.units import Moment
 from gateway.wire.anthropic import AnthropicWire
 from gateway.wire.base import Asked, ClientError, ErrorAnswer, Wire
 from gateway.wire.body import conversation
-from gateway.wire.headers import client_keys, deadline_seconds, no_fallback, session, traceparent
+from gateway.wire.headers import (
+    Headers,
+    client_keys,
+    deadline_seconds,
+    no_fallback,
+    session,
+    traceparent,
+)
 from gateway.wire.openai import OpenAIWire
 
 MODEL_CHARS_MAX = 200
@@ -58,25 +65,47 @@ ENDPOINTS = (
 _BY_PATH = {endpoint.path: endpoint for endpoint in ENDPOINTS}
 
 
+@dataclass(slots=True)
+class _Learned:
+    """What reading a request has brought to light so far; a refused one's row tells that much."""
+
+    client: str = ""
+    body_bytes: int = 0
+    asked: Asked | None = None
+
+    def added_to(self, facts: Facts) -> Facts:
+        asked = self.asked
+        return replace(
+            facts,
+            session=facts.session or (asked.session if asked else ""),
+            client=self.client,
+            requested_model=asked.model[:MODEL_CHARS_MAX] if asked else "",
+            stream=asked.stream if asked else False,
+            body_tokens=self.body_bytes // BYTES_PER_TOKEN,
+            bytes_received=self.body_bytes,
+        )
+
+
 async def infer(request: web.Request) -> web.StreamResponse:
     """Answers one inference request; the endpoint is found by the path."""
     context = request.app[CONTEXT]
     endpoint = _BY_PATH[request.path]
     now = context.clock.now()
-    facts = _first_facts(request, endpoint, context, now)
+    headers = list(request.headers.items())
+    facts = _first_facts(headers, endpoint, context, now)
+    learned = _Learned()
     answer = HttpAnswer(request)
     try:
-        inbound, route = await _admit(request, endpoint, context, facts)
+        inbound, route = await _admit(request, headers, endpoint, context, facts, learned)
     except ClientError as error:
-        await _refuse(error, endpoint.wire, facts, answer, context)
+        await _refuse(error, endpoint.wire, learned.added_to(facts), answer, context)
     else:
         await context.relay.serve(inbound, route, answer)
     # None only where the client was gone before its answer began: nobody reads this one.
     return answer.response or web.Response(status=CLIENT_CLOSED)
 
 
-def _first_facts(request: web.Request, endpoint: Endpoint, context: Context, now: Moment) -> Facts:
-    headers = list(request.headers.items())
+def _first_facts(headers: Headers, endpoint: Endpoint, context: Context, now: Moment) -> Facts:
     caller = traceparent(headers)
     return Facts(
         request_id=ids.request_id(now.timestamp, context.rng),
@@ -96,43 +125,41 @@ def _first_facts(request: web.Request, endpoint: Endpoint, context: Context, now
 
 
 async def _admit(
-    request: web.Request, endpoint: Endpoint, context: Context, facts: Facts
+    request: web.Request,
+    headers: Headers,
+    endpoint: Endpoint,
+    context: Context,
+    facts: Facts,
+    learned: _Learned,
 ) -> tuple[Inbound, RouteState]:
     """The request read and allowed. Raises `ClientError`."""
     context.access.guard_clients(request.headers)
-    headers = list(request.headers.items())
     client = context.access.client(client_keys(headers, request.query.get("key", "")))
     if client is not None:
+        learned.client = client.name
         context.access.spend(client, facts.began.instant)
     body = await _body(request)
-    asked = endpoint.wire.read(body)
+    learned.body_bytes = len(body)
+    asked = learned.asked = endpoint.wire.read(body)
     route = _route(context, client, asked, facts.began)
-    named = facts.session or asked.session
-    begun, first_turn = ("", False) if named else conversation(body)
-    return (
-        Inbound(
-            wire=endpoint.wire,
-            path=endpoint.upstream_path,
-            raw_query=request.rel_url.raw_query_string,
-            raw_headers=headers,
-            body=body,
-            facts=replace(
-                facts,
-                session=named,
-                conversation=begun,
-                first_turn=first_turn,
-                reasoning=asked.reasoning,
-                deadline_seconds=deadline_seconds(headers),
-                no_fallback=no_fallback(headers),
-                client=client.name if client is not None else "",
-                requested_model=asked.model[:MODEL_CHARS_MAX],
-                stream=asked.stream,
-                body_tokens=len(body) // BYTES_PER_TOKEN,
-                bytes_received=len(body),
-            ),
+    known = learned.added_to(facts)
+    begun, first_turn = ("", False) if known.session else conversation(body)
+    inbound = Inbound(
+        wire=endpoint.wire,
+        path=endpoint.upstream_path,
+        raw_query=request.rel_url.raw_query_string,
+        raw_headers=headers,
+        body=body,
+        facts=replace(
+            known,
+            conversation=begun,
+            first_turn=first_turn,
+            reasoning=asked.reasoning,
+            deadline_seconds=deadline_seconds(headers),
+            no_fallback=no_fallback(headers),
         ),
-        route,
     )
+    return inbound, route
 
 
 async def _body(request: web.Request) -> bytes:

@@ -9,6 +9,7 @@ from aiohttp import web
 from gateway.api.access import may_use
 from gateway.api.context import CONTEXT
 from gateway.api.errors import json_response
+from gateway.config import Client
 from gateway.wire.base import ClientError
 from gateway.wire.headers import client_keys
 
@@ -32,23 +33,31 @@ async def models(request: web.Request) -> web.Response:
 
 
 async def model(request: web.Request) -> web.Response:
+    """Also of a target that is not listed, since a client may ask for it."""
     name = request.match_info["name"]
-    if name not in _names(request) and request.app[CONTEXT].pool.directory.find(name) is None:
+    known = request.app[CONTEXT].pool.directory.find(name) is not None
+    if not known or not may_use(_client(request), name):
         raise web.HTTPNotFound
     shape = _anthropic if "anthropic-version" in request.headers else _openai
     return json_response(shape(name))
 
 
 def _names(request: web.Request) -> list[str]:
+    client = _client(request)
+    names = request.app[CONTEXT].pool.directory.names()
+    return [name for name in names if may_use(client, name)]
+
+
+def _client(request: web.Request) -> Client | None:
     """Raises `HTTPUnauthorized` and `HTTPForbidden`, which the middleware puts into the dialect."""
-    context = request.app[CONTEXT]
+    access = request.app[CONTEXT].access
     try:
-        context.access.guard_clients(request.headers)
-        keys = client_keys(list(request.headers.items()), request.query.get("key", ""))
-        client = context.access.client(keys)
+        access.guard_clients(request.headers)
+        return access.client(
+            client_keys(list(request.headers.items()), request.query.get("key", ""))
+        )
     except ClientError as error:
         raise (web.HTTPForbidden if error.status == 403 else web.HTTPUnauthorized) from error
-    return [name for name in context.pool.directory.names() if may_use(client, name)]
 
 
 def _openai(name: str) -> dict[str, Any]:

@@ -24,7 +24,6 @@ async def ready(request: web.Request) -> web.Response:
     context = request.app[CONTEXT]
     now = context.clock.now()
     view = snapshot(context.pool, now)
-    store = context.history.store()
     routes = {
         route.route: sum(target.credentials_ready > 0 for target in route.targets)
         for route in view.routes
@@ -32,7 +31,7 @@ async def ready(request: web.Request) -> web.Response:
     body = {
         "status": "ready" if context.ready else "stopping",
         "targets_ready": routes,
-        "store": "ok" if store["ok"] else "failing",
+        "store": "ok" if _store(context)["ok"] else "failing",
     }
     return json_response(body, status=200 if context.ready else 503)
 
@@ -72,11 +71,12 @@ async def status(request: web.Request) -> web.Response:
 
 
 def _store(context: Context) -> dict[str, Any]:
+    """The store's own state with that of its sink: it is well if it is open and takes events."""
     found: dict[str, Any] = dict(context.history.store())
-    stats = context.spine.stats().get("storage")
-    if stats is not None:
-        found |= msgspec.to_builtins(stats)
-    return found
+    sink = context.spine.stats()["storage"]
+    last_error = found["last_error"] or sink.last_error
+    found |= msgspec.to_builtins(sink)
+    return found | {"ok": found["ok"] and not last_error, "last_error": last_error}
 
 
 async def config(request: web.Request) -> web.Response:

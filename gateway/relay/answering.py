@@ -80,4 +80,4 @@ async def answer_error(
 
 def _header_text(value: str) -> str:
     """Model names of clients may hold anything printable; a header takes Latin-1 at most."""
-    return value.encode("latin-1", "replace").decode("latin-1")
+    return value if value.isascii() else value.encode("latin-1", "replace").decode("latin-1")

@@ -13,8 +13,10 @@ from dataclasses import dataclass, field, replace
 from gateway.events import Failure, Usage
 from gateway.relay.answering import UNBUFFERED, Answer, Headers, own_headers
 from gateway.relay.inbound import Dropped, Emit, Inbound
+from gateway.relay.patience import Patience
 from gateway.routing.call import Call
 from gateway.routing.classify import Verdict, classify, classify_fault
+from gateway.routing.redaction import MASK
 from gateway.routing.steps import Bad, Seen, Send
 from gateway.units import Clock
 from gateway.upstream.base import Outgoing, Reply, Upstream, UpstreamFailure
@@ -95,6 +97,7 @@ class Attempt:
     progress: Progress = field(default_factory=Progress)
     _until: float = 0.0
     """Loop time at which the first content must be there."""
+    _waiting: Patience | None = None
 
     async def run(self, upstream: Upstream) -> None:
         loop = asyncio.get_running_loop()
@@ -104,6 +107,7 @@ class Attempt:
         except UpstreamFailure as failure:
             raise AttemptFailed(self._unanswered(failure, loop.time())) from failure
         self.progress.reply = reply
+        self._waiting = Patience()
         try:
             if not 200 <= reply.status <= 299:
                 raise await self._refused(reply)
@@ -114,6 +118,7 @@ class Attempt:
             else:
                 await self._single(reply, judge)
         finally:
+            self._waiting.close()
             await reply.close()
 
     def _outgoing(self) -> Outgoing:
@@ -176,7 +181,7 @@ class Attempt:
         frames = WholeFrames()
         self._commit()
         await self.answer.begin(reply.status, [*self._headers(reply), *UNBUFFERED])
-        await self._pass_on(frames.feed(head))
+        await self._pass_on(self._cleared(frames.feed(head), judge))
         try:
             while not judge.done and judge.fault is None:
                 chunk = await self._next(chunks, self.send.timeouts.idle_seconds)
@@ -184,7 +189,7 @@ class Attempt:
                     judge.end()
                     break
                 judge.feed(chunk)
-                await self._pass_on(frames.feed(chunk))
+                await self._pass_on(self._cleared(frames.feed(chunk), judge))
         except TimeoutError:
             raise AttemptFailed(Bad(failure=Failure.IDLE_TIMEOUT, reason="idle")) from None
         except UpstreamFailure as failure:
@@ -221,7 +226,8 @@ class Attempt:
         return b"".join(held)
 
     async def _next(self, chunks: AsyncIterator[bytes], seconds: float) -> bytes | None:
-        async with asyncio.timeout(seconds):
+        assert self._waiting is not None
+        with self._waiting.of(seconds):
             return await anext(chunks, None)
 
     async def _tail(self, chunks: AsyncIterator[bytes], frames: WholeFrames) -> None:
@@ -264,15 +270,22 @@ class Attempt:
             now=self.clock.now().timestamp,
             credential_key=key,
         )
-        if key and key.encode() in body:
-            body = body.replace(key.encode(), b"***")
-        kept = ErrorReply(reply.status, to_client(reply.pairs()), body)
+        kept = ErrorReply(reply.status, to_client(reply.pairs()), self._masked(body))
         return AttemptFailed(replace(_bad(verdict), repairs=self._repairs(verdict)), kept)
 
     def _repairs(self, verdict: Verdict) -> tuple[str, ...]:
         if verdict.foreign is None or self.send.adapt:
             return ()
         return self.inbound.adapt(self.send.model, self.send.drop, verdict.foreign)
+
+    def _cleared(self, chunk: bytes, judge: Judge) -> bytes:
+        """What is passed on of a chunk: an error event may name the credential's key."""
+        return chunk if judge.fault is None else self._masked(chunk)
+
+    def _masked(self, told: bytes) -> bytes:
+        """A provider's error without the credential's key, which some repeat in their sentence."""
+        key = self.send.credential.key.reveal().encode()
+        return told.replace(key, MASK.encode()) if key else told
 
     def _verdict(self, fault: Fault) -> Verdict:
         reply = self.progress.reply

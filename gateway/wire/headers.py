@@ -141,7 +141,7 @@ def client_keys(headers: Headers, query_key: str) -> list[str]:
 
 def to_upstream(headers: Headers) -> list[tuple[str, str]]:
     """A client's headers as they go to a provider, without any credential."""
-    dropped = _NOT_TO_UPSTREAM | _named_in_connection(headers)
+    dropped = _with_connections_own(_NOT_TO_UPSTREAM, headers)
     return [
         (name, value)
         for name, value in headers
@@ -184,7 +184,7 @@ def default_version(dialect: str, headers: Headers) -> tuple[str, str] | None:
 
 def to_client(headers: Headers) -> list[tuple[str, str]]:
     """A provider's headers as they go to the client."""
-    dropped = _NOT_TO_CLIENT | _named_in_connection(headers)
+    dropped = _with_connections_own(_NOT_TO_CLIENT, headers)
     return [
         (name, value)
         for name, value in headers
@@ -232,7 +232,7 @@ def no_fallback(headers: Headers) -> bool:
 
 def traceparent(headers: Headers) -> tuple[str, str, bool] | None:
     """Trace id, parent span id and sampled flag (W3C Trace Context); None if absent or invalid."""
-    values = [value for name, value in headers if name.lower() == "traceparent"]
+    values = _values_of("traceparent", headers)
     found = _TRACEPARENT.fullmatch(values[0].strip()) if len(values) == 1 else None
     if found is None:
         return None
@@ -246,16 +246,18 @@ def traceparent(headers: Headers) -> tuple[str, str, bool] | None:
 
 def _first_values(headers: Headers) -> dict[str, str]:
     """By lower-cased name; of a repeated one the first value."""
-    values: dict[str, str] = {}
-    for name, value in headers:
-        values.setdefault(name.lower(), value)
-    return values
+    return {name.lower(): value for name, value in reversed(headers)}
 
 
-def _named_in_connection(headers: Headers) -> frozenset[str]:
-    return frozenset(
-        token.strip().lower()
-        for name, value in headers
-        if name.lower() == "connection"
-        for token in value.split(",")
-    )
+def _values_of(wanted: str, headers: Headers) -> list[str]:
+    """Of one name only. Comparing lengths first spares most names their copy in lower case."""
+    length = len(wanted)
+    return [value for name, value in headers if len(name) == length and name.lower() == wanted]
+
+
+def _with_connections_own(names: frozenset[str], headers: Headers) -> frozenset[str]:
+    """`names` and those that a `Connection` header lists."""
+    listed = _values_of("connection", headers)
+    if not listed:
+        return names
+    return names | {token.strip().lower() for value in listed for token in value.split(",")}

@@ -96,6 +96,9 @@ def _parsed(block: bytes) -> Frame | None:
     if len(block) > SSE_FRAME_BYTES_MAX:
         return b"", None
     # The two forms that nearly all frames have.
+    if block.startswith(b"data: ") and b"\n" not in block:
+        data = block[6:]
+        return (b"", data) if data else None
     event = b""
     line, _, rest = block.partition(b"\n")
     if line.startswith(b"event:") and rest.startswith(b"data:"):

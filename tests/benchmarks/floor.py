@@ -1,6 +1,6 @@
 """The floor: the smallest sensible gateway on aiohttp, to have something to be compared with.
 
-`python -m tests.benchmarks.floor PORT UPSTREAM_URL`. No keys, no routing, no events, no care for
+`python -m tests.benchmarks.floor UPSTREAM_URL`. No keys, no routing, no events, no care for
 failures; every switch that makes aiohttp faster is set.
 """
 
@@ -10,6 +10,7 @@ import asyncio
 import sys
 
 import aiohttp
+import click
 import msgspec
 import uvloop
 from aiohttp import web
@@ -48,8 +49,8 @@ class Floor:
             return response
 
 
-async def serve(port: int, upstream: str) -> None:
-    """For ever."""
+async def serve(upstream: str) -> None:
+    """For ever, on a free port that it tells."""
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0),
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -61,9 +62,10 @@ async def serve(port: int, upstream: str) -> None:
         app.router.add_post("/v1/chat/completions", Floor(session, upstream).relay)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", port).start()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        click.echo(f"serves on http://127.0.0.1:{runner.addresses[0][1]}")
         await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    uvloop.run(serve(int(sys.argv[1]), sys.argv[2]))
+    uvloop.run(serve(sys.argv[1]))

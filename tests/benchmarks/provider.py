@@ -1,6 +1,6 @@
 """The provider of the benchmarks: answers chat requests as fast as Python can, in a process apart.
 
-`python -m tests.benchmarks.provider PORT`. A request's field `user` steers the answer: `"100 20"`
+`python -m tests.benchmarks.provider`. A request's field `user` steers the answer: `"100 20"`
 asks for a stream of 100 chunks, 20 ms apart (0: all at once); without it one JSON body comes.
 Anything else that is posted gets that body as well, which is enough for an OTLP exporter.
 """
@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import sys
 from typing import cast
 
+import click
 import uvloop
 
 from tests.benchmarks.http_bytes import body_length, chunked
@@ -115,11 +115,12 @@ class Provider(asyncio.Protocol):
             self._transport.write(data)
 
 
-async def serve(port: int) -> None:
-    """For ever."""
-    server = await asyncio.get_running_loop().create_server(Provider, "127.0.0.1", port)
+async def serve() -> None:
+    """For ever, on a free port that it tells."""
+    server = await asyncio.get_running_loop().create_server(Provider, "127.0.0.1", 0)
+    click.echo(f"serves on http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    uvloop.run(serve(int(sys.argv[1])))
+    uvloop.run(serve())

@@ -7,6 +7,7 @@ for themselves, and the load and the provider share another.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -22,9 +23,13 @@ from tests.benchmarks.http_bytes import CLIENT_KEY, chat_request
 ROOT = Path(__file__).parents[2]
 START_SECONDS_MAX = 20.0
 STOP_SECONDS_MAX = 5.0
+_SERVES = re.compile(rb"serves on http://127\.0\.0\.1:(\d+)")
+QUIET_SECONDS = 0.15
+"""Longer than most sinks collect a batch."""
+QUIET_SECONDS_MAX = 1.5
 
 CONFIG = """\
-server: {{host: 127.0.0.1, port: {port}, drain_seconds: 1}}
+server: {{host: 127.0.0.1, port: 0, drain_seconds: 1}}
 auth: {{clients: [{{name: benchmark, key: {client_key}}}]}}
 providers:
   first: {provider}
@@ -62,6 +67,29 @@ class Subject:
         return int(line.split()[1]) / 1024
 
 
+class Meter:
+    """What a subject used from one reading to the next.
+
+    Its sinks work on after the last answer: a reading waits for them, so that their share is
+    neither lost nor paid by whoever is measured next.
+    """
+
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
+        self._mark = 0.0
+        self.cpu_seconds()
+
+    def cpu_seconds(self) -> float:
+        """Since the last reading."""
+        end = perf_counter() + QUIET_SECONDS_MAX
+        now, before = self._subject.cpu_seconds(), -1.0
+        while now != before and perf_counter() < end:
+            sleep(QUIET_SECONDS)
+            now, before = self._subject.cpu_seconds(), now
+        used, self._mark = now - self._mark, now
+        return used
+
+
 def pin_load() -> None:
     """This process, and what it starts, to the first core; gateways move to the second."""
     cores = sorted(os.sched_getaffinity(0))
@@ -84,17 +112,15 @@ def everyone(folder: Path, *, others: tuple[Path, ...] = ()) -> Iterator[list[Su
 
 @contextmanager
 def _provider(folder: Path) -> Iterator[Subject]:
-    port = free_port()
-    command = ["-m", "tests.benchmarks.provider", str(port)]
-    with _running("direct", port, command, folder=folder, gateway=False) as subject:
+    command = ["-m", "tests.benchmarks.provider"]
+    with _running("direct", command, folder=folder, gateway=False) as subject:
         yield subject
 
 
 @contextmanager
 def _floor(folder: Path, upstream: str) -> Iterator[Subject]:
-    port = free_port()
-    command = ["-m", "tests.benchmarks.floor", str(port), upstream]
-    with _running("floor", port, command, folder=folder, gateway=True) as subject:
+    command = ["-m", "tests.benchmarks.floor", upstream]
+    with _running("floor", command, folder=folder, gateway=True) as subject:
         yield subject
 
 
@@ -103,11 +129,9 @@ def product(
     folder: Path, upstream: str, checkout: Path, name: str, *, log_format: str = "console"
 ) -> Iterator[Subject]:
     """The gateway of a checkout, with a database and a log of its own."""
-    port = free_port()
     own = folder / name.replace(" ", "-")
     own.mkdir()
     text = CONFIG.format(
-        port=port,
         client_key=CLIENT_KEY,
         provider=PROVIDER.format(upstream=upstream),
         upstream=upstream,
@@ -116,14 +140,13 @@ def product(
     config = own / "evenkeel.yaml"
     config.write_text(text, encoding="utf-8")
     command = ["-m", "gateway", "serve", "--config", str(config)]
-    with _running(name, port, command, folder=own, gateway=True, checkout=checkout) as subject:
+    with _running(name, command, folder=own, gateway=True, checkout=checkout) as subject:
         yield subject
 
 
 @contextmanager
 def _running(
     name: str,
-    port: int,
     command: list[str],
     *,
     folder: Path,
@@ -144,7 +167,7 @@ def _running(
     try:
         if gateway and len(cores) > 1:
             os.sched_setaffinity(process.pid, {cores[1]})
-        _wait_ready(port, process, log)
+        port = _wait_ready(process, log)
         yield Subject(name, port, process.pid, perf_counter() - began)
     finally:
         process.send_signal(signal.SIGTERM)
@@ -155,22 +178,18 @@ def _running(
             process.wait()
 
 
-def _wait_ready(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_ready(process: subprocess.Popen[bytes], log: Path) -> int:
+    """The port it took, told in its output: one chosen for it could be gone before it listens."""
     end = perf_counter() + START_SECONDS_MAX
     while perf_counter() < end and process.poll() is None:
-        try:
+        told = _SERVES.search(log.read_bytes())
+        if told is not None:
+            port = int(told[1])
             with socket.create_connection(("127.0.0.1", port), timeout=START_SECONDS_MAX) as made:
                 made.sendall(chat_request())
                 if made.recv(64).startswith(b"HTTP/1.1 200"):
-                    return
-        except OSError:
-            pass
+                    return port
+            break
         sleep(0.01)
     message = f"{process.args!r} does not serve: {log.read_text(errors='replace')[-2000:]}"
     raise RuntimeError(message)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -1,9 +1,7 @@
 """Whole gateways on loopback ports: in this process, or as the program that people start.
 
-settings = settings_of({"a": openai(upstream, "key-1")}, {"coder": ["a/model-a"]})
-async with gateway(tmp_path, settings) as g:
-    got = await g.client.chat()
-    assert (await g.client.story(got))["candidates"] …
+Settings are made with `openai`, `anthropic` and `settings_of`; `gateway` serves them with a client
+at hand, `program` starts the real thing.
 """
 
 from __future__ import annotations
@@ -13,12 +11,12 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
@@ -40,6 +38,7 @@ OPENAI_PATH = "/v1/chat/completions"
 ANTHROPIC_PATH = "/v1/messages"
 
 Settings = dict[str, Any]
+T = TypeVar("T")
 
 
 # -- configuration -------------------------------------------------------------------------------
@@ -123,26 +122,24 @@ class Client:
         self.url = url
         self.http = http
 
-    async def send(
-        self, method: str, path: str, *, data: bytes | None = None, **headers: str
-    ) -> Got:
-        """`headers` are written with underscores."""
+    async def send(self, method: str, path: str, data: bytes | None = None, **headers: Any) -> Got:
+        """`headers` are texts, their names written with underscores."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         url = URL(self.url + path, encoded=True)
         async with self.http.request(method, url, data=data, headers=named) as response:
             return Got(response.status, response.headers.copy(), await response.read())
 
-    async def get(self, path: str, **headers: str) -> Got:
-        return await self.send("GET", path, data=None, **headers)
+    async def get(self, path: str, **headers: Any) -> Got:
+        return await self.send("GET", path, None, **headers)
 
-    async def post(self, path: str, body: object, **headers: str) -> Got:
+    async def post(self, path: str, body: object, **headers: Any) -> Got:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return await self.send("POST", path, data=data, **headers)
+        return await self.send("POST", path, data, **headers)
 
-    async def chat(self, model: str = "coder", *, stream: bool = False, **headers: str) -> Got:
+    async def chat(self, model: str = "coder", *, stream: bool = False, **headers: Any) -> Got:
         return await self.ask(OPENAI_PATH, model, stream=stream, **headers)
 
-    async def ask(self, path: str, model: str, *, stream: bool = False, **headers: str) -> Got:
+    async def ask(self, path: str, model: str, *, stream: bool = False, **headers: Any) -> Got:
         return await self.post(path, asked(path, model, stream=stream), **headers)
 
     async def until_served_by(self, provider: str, model: str = "coder") -> int:
@@ -186,10 +183,30 @@ class Client:
 
     async def until(self, path: str, seen: Any, seconds: float = PATIENCE_SECONDS) -> Any:
         """Asks `/api/v1/<path>` until `seen` holds for the answer; that answer."""
-        async with asyncio.timeout(seconds):
-            while not seen(found := await self.api(path)):
-                await asyncio.sleep(POLL_SECONDS)
+        found: Any = None
+
+        async def ask() -> bool:
+            nonlocal found
+            found = await self.api(path)
+            return bool(seen(found))
+
+        await eventually(ask, seconds)
         return found
+
+
+async def eventually(
+    holds: Callable[[], Awaitable[bool]], seconds: float = PATIENCE_SECONDS
+) -> None:
+    """Asks again and again until it holds."""
+    async with asyncio.timeout(seconds):
+        while not await holds():  # noqa: ASYNC110 - what happens elsewhere sets no event here
+            await asyncio.sleep(POLL_SECONDS)
+
+
+async def collect(stream: AsyncIterable[T], into: list[T]) -> None:
+    """All that comes, also where it breaks off in the end."""
+    async for each in stream:
+        into.append(each)  # noqa: PERF401 - a comprehension would lose what came before
 
 
 def asked(path: str, model: str, *, stream: bool = False) -> Settings:

@@ -151,9 +151,9 @@ def clients_and_rows_agree(t: Told) -> None:
     # The weather was bad enough for the rest of this file to mean something.
     outcomes = count(t.sql["requests"], "outcome")
     assert len(outcomes) >= 4, outcomes
-    assert len(count(t.attempts, "failure")) >= 10
+    assert len(count(t.attempts, "failure")) >= 8
     assert len(t.sql["switches"]) >= 5
-    assert len(count(t.sql["cooldowns"], "scope", "source")) >= 5
+    assert len(count(t.sql["cooldowns"], "scope", "source")) >= 4
 
 
 def upstreams_and_rows_agree(t: Told) -> None:

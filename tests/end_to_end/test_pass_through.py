@@ -46,7 +46,9 @@ def frames(path: str, texts: list[str]) -> bytes:
     made = b'event: message_start\ndata: {"type":"message_start","message":{}}\n\n'
     for text in texts:
         delta = json.dumps({"type": "content_block_delta", "delta": {"text": text}})
-        made += f"event: content_block_delta\ndata: {delta}\n\nevent: new_kind\ndata: {{}}\n\n".encode()
+        made += (
+            f"event: content_block_delta\ndata: {delta}\n\nevent: new_kind\ndata: {{}}\n\n".encode()
+        )
     return made + b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 
 
@@ -105,7 +107,7 @@ async def test_only_the_credential_and_the_caller_s_traces_are_replaced(
     tmp_path: Path, form: str
 ) -> None:
     auth = {"clients": [{"name": "me", "key": "client-key"}]}
-    sent = {
+    sent: dict[str, Any] = {
         form: "Bearer client-key" if form == "authorization" else "client-key",
         "anthropic_version": "2023-06-01",
         "anthropic_beta": "context-1m-2025-08-07,tools-2026-01-01",

@@ -19,7 +19,7 @@ from tests.end_to_end.gateways import (
 )
 from tests.upstream import Answer, ScriptedUpstream
 
-HOLD_SECONDS = 1.5
+HOLD_SECONDS = 1.0
 STABILITY = {
     "cooldown_min_seconds": HOLD_SECONDS,
     "cooldown_multiplier": 1,

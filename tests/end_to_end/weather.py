@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
 from random import Random
@@ -15,6 +14,7 @@ from tests.upstream import Answer, ScriptedUpstream, anthropic_error, empty, htm
 
 CLIENTS = 12
 """At once."""
+REFUSED_PAUSE_SECONDS = 0.1
 PLANNED = 800
 """Answers of one upstream; more than it will be asked for."""
 
@@ -59,10 +59,14 @@ def forecast(upstream: ScriptedUpstream, rng: Random) -> None:
 class Manner(Enum):
     """How a client behaves."""
 
-    USUAL = 20
-    HANGS_UP = 2
-    NO_JSON = 1
-    UNKNOWN_MODEL = 1
+    USUAL = "usual"
+    HANGS_UP = "hangs_up"
+    NO_JSON = "no_json"
+    UNKNOWN_MODEL = "unknown_model"
+
+
+MANNERS = {Manner.USUAL: 20, Manner.HANGS_UP: 2, Manner.NO_JSON: 1, Manner.UNKNOWN_MODEL: 1}
+"""How many of each, roughly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +82,16 @@ class Seen:
     """What the clients saw."""
 
     answers: list[Got] = field(default_factory=list)
-    statuses: Counter[int] = field(default_factory=Counter)
     hung_up: int = 0
 
 
 def errands(rng: Random, count: int, models: list[str]) -> list[Errand]:
-    weights = [manner.value for manner in Manner]
     return [
         Errand(
             path=rng.choice((OPENAI_PATH, ANTHROPIC_PATH)),
             model=rng.choice(models),
             stream=rng.random() < 0.5,
-            manner=rng.choices(list(Manner), weights)[0],
+            manner=rng.choices(list(MANNERS), list(MANNERS.values()))[0],
         )
         for _ in range(count)
     ]
@@ -120,7 +122,9 @@ async def _do(client: Client, errand: Errand, seen: Seen) -> None:
         return
     got = await client.post(errand.path, body)
     seen.answers.append(got)
-    seen.statuses[got.status] += 1
+    if got.status in (429, 503):
+        # Else the whole crowd would be refused within the one second in which everything rests.
+        await asyncio.sleep(REFUSED_PAUSE_SECONDS)
 
 
 async def _hang_up(client: Client, errand: Errand, body: object) -> None:

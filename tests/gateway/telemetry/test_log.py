@@ -20,6 +20,7 @@ from gateway.events import (
     RequestOutcome,
     Switched,
 )
+from gateway.telemetry import log
 from gateway.telemetry.log import MESSAGES, TEXT_CHARS_MAX, LogSink, configure
 from tests.gateway.telemetry.building import stamp
 from tests.storage.samples import ALL_KINDS, example
@@ -40,7 +41,7 @@ async def told(
     capsys: pytest.CaptureFixture[str], *events: Event, level: str = "info"
 ) -> list[dict[str, Any]]:
     configure(LogFormat.JSON, level)
-    await LogSink().take(stamp(events))
+    await LogSink(LogFormat.JSON).take(stamp(events))
     return [json.loads(text) for text in capsys.readouterr().out.splitlines()]
 
 
@@ -92,7 +93,7 @@ async def test_every_kind_of_event_can_be_told_in_both_formats(
     assert set(get_args(Event)) - set(MESSAGES) == {CandidateSkipped}
     for log_format in LogFormat:
         configure(log_format, "debug")
-        await LogSink().take(stamp(events))
+        await LogSink(log_format).take(stamp(events))
         assert len(capsys.readouterr().out.splitlines()) == len(MESSAGES)
 
 
@@ -100,7 +101,7 @@ async def test_events_that_come_again_are_not_told_twice(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     configure(LogFormat.JSON, "info")
-    sink, batch = LogSink(), stamp([example(Switched)])
+    sink, batch = LogSink(LogFormat.JSON), stamp([example(Switched)])
     await sink.take(batch)
     await sink.take([*batch, *stamp([example(CooldownStarted)], first=2)])
     assert len(capsys.readouterr().out.splitlines()) == 2
@@ -114,10 +115,24 @@ async def test_text_of_others_neither_breaks_a_line_nor_moves_the_cursor(
     event = example(
         RequestFinished, requested_model="a\nlevel=error \x1b[2J", session="half \ud800 of it"
     )
-    await LogSink().take(stamp([event]))
+    await LogSink(log_format).take(stamp([event]))
     (line,) = capsys.readouterr().out.splitlines()
     assert "\x1b[2J" not in line
     line.encode()
+
+
+async def test_plain_lines_are_those_of_structlogs_console(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    console = structlog.dev.ConsoleRenderer(colors=False)
+    configure(LogFormat.CONSOLE, "debug")
+    for kind in set(MESSAGES):
+        event = example(kind)
+        await LogSink(LogFormat.CONSOLE).take(stamp([event]))
+        level, message = MESSAGES[kind]
+        found = {"level": logging.getLevelName(level).lower(), "logger": "gateway"}
+        found |= {"event": message, **log.printable(None, "", log.line(event))}
+        assert capsys.readouterr().out == f"{console(None, '', found)}\n"
 
 
 async def test_long_text_of_others_is_cut(capsys: pytest.CaptureFixture[str]) -> None:

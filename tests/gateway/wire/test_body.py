@@ -59,6 +59,7 @@ def test_a_missing_or_null_stream_flag_means_a_single_answer(stream: bool | None
         (b'{"model": ["a"]}', "invalid_request", "a string, not an array"),
         (b'{"model": "a\\ud800"}', "invalid_request", "cannot be printed"),
         (b'{"model": "a\\n"}', "invalid_request", "cannot be printed"),
+        (b'{"model": "%b"}' % (b"m" * 513), "invalid_request", "longer than 512 characters"),
         (b'{"model": "a", "stream": "yes"}', "invalid_request", "true or false, not a string"),
         (b'{"model": "a", "stream": 1}', "invalid_request", "true or false, not a number"),
     ],
