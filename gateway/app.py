@@ -105,6 +105,7 @@ async def running(
         context = _context(loaded, sinks, upstreams, clock, rng, demo=demo, host=host)
         reloader = Reloader(
             loaded,
+            host=host or loaded.config.server.host,
             environ=os.environ if environ is None else environ,
             configured=sinks.metrics.configure,
         )
@@ -188,8 +189,7 @@ async def _restore(context: Context, store: Store) -> None:
     now = context.clock.now()
     found = await store.restored(now.timestamp)
     if found is not None:
-        events = restore(context.pool, found["cooldowns"], found["switches"], now)
-        context.emit(events)
+        context.emit(restore(context.pool, now=now, **found))
 
 
 def _attach(spine: Spine, config: Config, store: Store) -> MetricsSink:

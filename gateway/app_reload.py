@@ -15,6 +15,7 @@ from gateway.events import ConfigRejected, ConfigReloaded, OperatorActed
 
 NEEDS_RESTART = ("server", "storage", "telemetry", "shared_state")
 """Sections whose resources are opened once: sockets, the database file, exporters."""
+DEMO_KEEPS = "the demo keeps the configuration it began with: there is no file to read again"
 
 
 class Reloader:
@@ -24,32 +25,43 @@ class Reloader:
         self,
         loaded: Loaded,
         *,
+        host: str,
         environ: Mapping[str, str],
         configured: Callable[[Config], None],
     ) -> None:
-        """`configured` is told of a configuration that was taken on."""
+        """`host` is what is listened on; `configured` is told of a configuration taken on."""
         self._loaded = loaded
+        self._host = host
         self._environ = environ
         self._configured = configured
         self._one_at_a_time = asyncio.Lock()
 
     async def reload(self, context: Context, actor: str) -> list[str]:
         """The dotted paths that changed. Raises `ReloadRefused`; then nothing has changed."""
+        if context.demo:
+            # It makes traffic of its own, which on a real provider would cost money.
+            raise ReloadRefused((DEMO_KEEPS,))
         async with self._one_at_a_time:
             try:
                 fresh = await asyncio.to_thread(self._read)
             except ConfigError as error:
                 raise self._refused(context, error.problems) from error
             changes = changed(self._loaded, fresh)
-            closed = [
-                f"{path}: a change of it needs a restart"
-                for path in changes
-                if path.partition(".")[0] in NEEDS_RESTART
-            ]
-            if closed:
-                raise self._refused(context, closed)
+            if impossible := self._impossible(fresh, changes):
+                raise self._refused(context, impossible)
             self._take_on(context, fresh, changes, actor)
             return changes
+
+    def _impossible(self, fresh: Loaded, changes: list[str]) -> list[str]:
+        """What cannot change while the gateway listens where it does."""
+        found = [
+            f"{path}: a change of it needs a restart"
+            for path in changes
+            if path.partition(".")[0] in NEEDS_RESTART
+        ]
+        if problem := config_file.public_bind(self._host, fresh.config.auth):
+            found.append(f"{problem.path}: {problem.text}")
+        return found
 
     def _read(self) -> Loaded:
         cwd = Path.cwd()
@@ -64,8 +76,8 @@ class Reloader:
         now = context.clock.now()
         self._loaded = fresh
         context.config = fresh.config
-        context.access = Access(fresh.config.auth, host=context.config.server.host)
-        context.pool.reconfigure(fresh.config, now)
+        context.access = Access(fresh.config.auth, host=self._host)
+        events = context.pool.reconfigure(fresh.config, now)
         context.spine.config_version = fresh.version
         self._configured(fresh.config)
         context.emit(
@@ -82,6 +94,7 @@ class Reloader:
                     until=None,
                 ),
                 ConfigReloaded(ts=now.timestamp, version=fresh.version, changes=tuple(changes)),
+                *events,
             ]
         )
 

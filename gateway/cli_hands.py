@@ -37,14 +37,29 @@ def acts(command: Command) -> Command:
 @click.command()
 @click.argument("model", metavar="MODEL")
 @click.option("--session", default="", help="As a request of this session would be decided.")
-@click.option("--dialect", type=click.Choice(["openai", "anthropic"]), default="openai")
+@click.option("--client", default="", help="Of this client, by the name of its key.")
+@click.option(
+    "--dialect",
+    type=click.Choice(["openai", "anthropic"]),
+    default="openai",
+    show_default=True,
+    help="What the client speaks.",
+)
+@click.option(
+    "--tokens",
+    type=click.IntRange(0),
+    default=0,
+    help="Size of its prompt; else as large as the session's last one.",
+)
 @config_option
 @url_option
 @json_option
 def explain(
     model: str,
     session: str,
+    client: str,
     dialect: str,
+    tokens: int,
     config_path: Path | None,
     url: str | None,
     *,
@@ -56,21 +71,23 @@ def explain(
     """
     from gateway.cli_asked import asked, run
     from gateway.cli_client import ask
-    from gateway.cli_output import print_json, print_table
+    from gateway.cli_output import print_json, print_table, printable
 
     gateway = asked(config_path, url).gateway
-    params = {"model": model, "session": session, "dialect": dialect}
+    params: dict[str, str | int] = {
+        "model": model,
+        "session": session,
+        "client": client,
+        "dialect": dialect,
+        "body_tokens": tokens,
+    }
     found = run(lambda: ask(gateway, "/api/v1/explain", params))
     if as_json:
         print_json(found)
         return
-    choice = found["choice"]
-    chosen = f"{choice['target']} with {choice['credential']}" if choice else "nobody"
-    test = ", as a probe" if choice and choice["probe"] else ""
-    click.echo(f"{model} would go to {chosen}{test}; the route stands on {found['active']}")
-    columns = ("target", "credential", "state", "reason", "ready_in_seconds")
-    rows = [tuple(_shown(each[name]) for name in columns) for each in found["candidates"]]
-    print_table("", ("target", "credential", "state", "reason", "ready in s"), rows)
+    click.echo(printable(_decided(model, found)))
+    head = ("target", "credential", "state", "reason", "ready in")
+    print_table("", head, [_considered(each) for each in found["candidates"]])
 
 
 @click.command()
@@ -179,13 +196,7 @@ def _act(path: str, body: Body, common: Mapping[str, Any]) -> None:
         click.echo(f"configuration {found['config_version']}: {changes}")
     else:
         for event in found["events"]:
-            click.echo(sentence(_item(event)))
-
-
-def _item(event: Mapping[str, Any]) -> dict[str, Any]:
-    """An event as the history would show it."""
-    renamed = {"from_target": "from", "to_target": "to"}
-    return {renamed.get(name, name): value for name, value in event.items()}
+            click.echo(sentence(event))
 
 
 def _seconds(duration: str | None) -> float | None:
@@ -206,5 +217,27 @@ def _actor() -> str:
         return ""
 
 
-def _shown(value: object) -> str:
-    return "" if value is None else str(value)
+def _decided(model: str, found: Mapping[str, Any]) -> str:
+    from gateway.cli_output import length
+
+    choice, wait = found["choice"], found["wait_seconds"]
+    then = "be refused"
+    if choice:
+        test = ", as a probe" if choice["probe"] else ""
+        then = f"go to {choice['target']} with {choice['credential']}{test}"
+    if wait is not None:
+        then = f"wait up to {length(wait)} for something better, then {then}"
+    return f"{model} would {then}. The route stands on {found['active']}."
+
+
+def _considered(candidate: Mapping[str, Any]) -> tuple[str, ...]:
+    from gateway.cli_output import length
+
+    ready_in = candidate["ready_in_seconds"]
+    return (
+        candidate["target"],
+        candidate["credential"],
+        candidate["state"],
+        candidate["reason"],
+        length(ready_in) if ready_in else "",
+    )

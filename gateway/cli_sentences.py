@@ -27,10 +27,12 @@ from gateway.events import (
     SessionMoved,
     Switched,
 )
+from gateway.units import MICROS
 
 Item = Mapping[str, Any]
 PLAIN_FIELDS_MAX: Final = 6
 """Of a kind that this version does not know: enough to recognise it by."""
+SWITCH_VERBS: Final = {"return": "returned", "operator": "was moved"}
 BOOKKEEPING: Final = frozenset({"id", "seq", "boot_id", "config_version", "ts", "kind"})
 
 
@@ -94,7 +96,7 @@ def _skipped(item: Item) -> str:
 
 
 def _switched(item: Item) -> str:
-    verb = "returned" if item.get("switch") == "return" else "switched"
+    verb = SWITCH_VERBS.get(_word(item, "switch"), "switched")
     reason = _brackets(_word(item, "reason"))
     back = ", a reversal" if item.get("reversal") else ""
     dwell = f", after {_seconds(item, 'dwell_seconds')}"
@@ -122,11 +124,16 @@ def _extended(item: Item) -> str:
 def _rested(item: Item) -> str:
     what = f"hold on {_word(item, 'route')}" if item.get("source") == "hold" else "rest"
     rested = _seconds(item, "duration_seconds")
-    return f"{place(item)}: {what} over after {rested}{_brackets(_word(item, 'ended'))}"
+    ended = _brackets(_word(item, "ended"), _word(item, "actor"), _word(item, "note"))
+    return f"{place(item)}: {what} over after {rested}{ended}"
 
 
 def _flapping(item: Item) -> str:
-    return f"{_word(item, 'route')} is flapping because of {_word(item, 'target')}"
+    penalty, span = item.get("penalty"), _span(item)
+    told = f"penalty {penalty:.0f}" if isinstance(penalty, int | float) else ""
+    longest = f"for {span} at most" if span else ""
+    because = _brackets(told, longest)
+    return f"{_word(item, 'route')} is flapping because of {_word(item, 'target')}{because}"
 
 
 def _steady(item: Item) -> str:
@@ -134,9 +141,14 @@ def _steady(item: Item) -> str:
 
 
 def _session(item: Item) -> str:
-    moved = f"{_word(item, 'from')} → {_word(item, 'to')}"
+    origin, to = _word(item, "from"), _word(item, "to")
+    keys = _word(item, "from_credential"), _word(item, "to_credential")
     told = _brackets(_word(item, "move"), _word(item, "reason"))
-    return f"{_word(item, 'route')}: session moved {moved}{told}"
+    before, after = (f" [{key}]" if key else "" for key in keys)
+    moved = f"moved {origin}{before} → {to}{after}"
+    if origin == to:
+        moved = f"moved to another key of {to}: {keys[0]} → {keys[1]}"
+    return f"{_word(item, 'route')}: session {moved}{told}"
 
 
 def _adapted(item: Item) -> str:
@@ -146,9 +158,30 @@ def _adapted(item: Item) -> str:
 
 
 def _operator(item: Item) -> str:
-    about = _word(item, "target") or _word(item, "route") or place(item)
-    actor = _word(item, "actor") or "operator"
-    return f"{actor}: {_word(item, 'action')} {about}{_brackets(_word(item, 'note'))}"
+    actor, action = _word(item, "actor") or "operator", _word(item, "action")
+    target = _word(item, "target") or _word(item, "provider")
+    about = (place(item) if item.get("credential") else target) or "everything"
+    route, span = _word(item, "route"), _span(item)
+    lasting = f" for {span}" if span else ""
+    done = {
+        "reset": f"ended the cooldowns of {about}",
+        "rest": f"let {about} rest{lasting}",
+        "drain": f"drained {about}{lasting}",
+        "enable": f"enabled {about}",
+        "pin": f"pinned {route} to {about}{lasting}",
+        "unpin": f"unpinned {route}",
+        "clear_penalty": f"cleared the penalties of {route}",
+        "reload": "had the configuration read again",
+    }
+    return f"{actor} {done.get(action, f'{action} {about}')}{_brackets(_word(item, 'note'))}"
+
+
+def _span(item: Item) -> str:
+    """From when it happened to `until`; empty where there is no end."""
+    ts, until = item.get("ts"), item.get("until")
+    if not isinstance(ts, int) or not isinstance(until, int):
+        return ""
+    return length((until - ts) / MICROS)
 
 
 def _rejected(item: Item) -> str:

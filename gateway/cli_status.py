@@ -21,7 +21,7 @@ def print_status(status: Status, *, url: str) -> None:
     click.echo()
     print_table(
         "Routes",
-        ("route", "target", "serves for", "state", "reason", "ready in", "keys"),
+        ("route", "target", "serves for", "state", "reason", "ready in", "keys", "penalty"),
         [
             _target(route, target, first=place == 0)
             for route in status["routes"]
@@ -29,6 +29,9 @@ def print_status(status: Status, *, url: str) -> None:
         ],
         empty="No routes are configured; clients name targets as provider/model.",
     )
+    for route in status["routes"]:
+        if notes := _notes(route, now):
+            click.echo(printable(f"{route['route']}: {', '.join(notes)}"))
     click.echo()
     print_table(
         "Credentials",
@@ -74,7 +77,24 @@ def _target(route: Status, target: Status, *, first: bool) -> tuple[Any, ...]:
         target["reason"],
         length(target["ready_in_seconds"]) if target["ready_in_seconds"] else "",
         f"{target['credentials_ready']}/{target['credentials']}",
+        f"{target['penalty']:.0f}" if target["penalty"] >= 1 else "",
     )
+
+
+def _notes(route: Status, now: int) -> list[str]:
+    """What is not usual about the route, and who is on it."""
+    notes = []
+    if route["flapping"]:
+        damped = [each["target"] for each in route["targets"] if each["suppressed"]]
+        notes.append(f"FLAPPING because of {', '.join(damped)}")
+    if route["pinned"]:
+        left = time_left(route["pinned_until"], now=now)
+        notes.append(f"pinned to {route['pinned']} {f'for {left} more' if left else 'for good'}")
+    if route["waiting"]:
+        notes.append(f"{route['waiting']} waiting")
+    if route["sessions"]:
+        notes.append(f"{route['sessions']} session{'s'[: route['sessions'] != 1]}")
+    return notes
 
 
 def _credential(provider: Status, credential: Status, now: int) -> tuple[Any, ...]:

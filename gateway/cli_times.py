@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import datetime
 from typing import Final
@@ -18,13 +19,14 @@ def seconds(text: str) -> float:
     Raises ValueError with a sentence for whoever wrote it.
     """
     age = AGE.fullmatch(text.strip())
-    if age is not None:
-        return float(age[1]) * UNIT_SECONDS[age[2]]
     try:
-        return float(text)
+        found = float(age[1]) * UNIT_SECONDS[age[2]] if age is not None else float(text)
     except ValueError:
+        found = 0.0
+    if not 0.0 < found < math.inf:
         message = f"{text!r} is no length of time such as 2h, 30m or 90s"
-        raise ValueError(message) from None
+        raise ValueError(message)
+    return found
 
 
 def moment(text: str, *, now: Timestamp) -> Timestamp:

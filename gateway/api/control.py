@@ -1,14 +1,14 @@
-"""The operator's acts over HTTP. Each answers with what the status then says of the thing."""
+"""The operator's acts over HTTP. Each answers with the events it led to, as the history has them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
-from gateway.api.context import CONTEXT, Context, ReloadRefused
+from gateway.api.context import CONTEXT, ReloadRefused
 from gateway.api.errors import error_response, json_response
 from gateway.events import Event
 from gateway.routing.hands import Act, Place, UnknownPlace
@@ -20,6 +20,9 @@ ACTOR_CHARS_MAX = 100
 ACTOR_HEADER = "x-evenkeel-actor"
 """Who acts, in words of their own; there is one admin key, so that it proves nothing."""
 EXPIRES_SECONDS_MAX = 10 * 365 * 86_400.0
+
+RENAMED = {"from_target": "from", "to_target": "to"}
+"""Field of an event → its name in the history."""
 
 Done = Callable[[Act, Moment], list[Event]]
 
@@ -89,11 +92,13 @@ def _act(request: web.Request, body: Body, done: Done) -> web.Response:
     except UnknownPlace as unknown:
         return error_response(404, "unknown_place", str(unknown))
     context.emit(events)
-    return json_response({"done": True, "events": _shown(context, events)})
+    return json_response({"done": True, "events": [_shown(event) for event in events]})
 
 
-def _shown(_context: Context, events: Sequence[Event]) -> list[dict[str, Any]]:
-    return [{"kind": event.kind, **msgspec.to_builtins(event)} for event in events]
+def _shown(event: Event) -> dict[str, Any]:
+    fields: dict[str, Any] = msgspec.to_builtins(event)
+    named = {RENAMED.get(name, name): value for name, value in fields.items()}
+    return {"kind": event.kind, **named}
 
 
 def _actor(request: web.Request) -> str:

@@ -19,7 +19,7 @@ DIALECTS = ("openai", "anthropic")
 
 
 async def explained(request: web.Request) -> web.Response:
-    """Query: `model`, and of a request like it `session`, `dialect`, `client`, `body_tokens`."""
+    """Query: `model`, and of a request like it `session`, `client`, `dialect`, `body_tokens`."""
     context = request.app[CONTEXT]
     query = request.query
     model = query.get("model", "")
@@ -33,7 +33,7 @@ async def explained(request: web.Request) -> web.Response:
         raise ClientError(400, "invalid_query", "`body_tokens` must be a whole number.")
     now = context.clock.now()
     context.emit(context.pool.expire(now))
-    route = context.pool.route(model, now)
+    route = context.pool.glimpse(model, now)
     if route is None:
         return error_response(404, "model_not_found", nearest(context, None, model))
     facts = Facts(

@@ -222,7 +222,8 @@ def _gone(hop: HopState, now: Instant) -> bool:
     """Whether the pointer has reason to leave `hop`: held, open, drained, or long without a key."""
     if hop.hold.rests(now) or open_rest(hop.target, now) is not None or hop.target.drained(now):
         return True
-    return ready_in(hop, now) > hop.stability.long_unavailable_seconds
+    rest = kept_away_by(hop, now)
+    return rest is not None and rest.until - now > hop.stability.long_unavailable_seconds
 
 
 def _stands_behind(route: RouteState, hop: HopState, now: Instant) -> bool:

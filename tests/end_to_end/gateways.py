@@ -11,7 +11,11 @@ import json
 import os
 import signal
 import sys
+<<<<<<< HEAD
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+=======
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+>>>>>>> engine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -70,6 +74,15 @@ def write(folder: Path, settings: Settings | str) -> Path:
     path = folder / FILE
     path.write_text(settings if isinstance(settings, str) else json.dumps(settings, indent=1))
     return path
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Waits for what can only be looked at again and again."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            if holds():
+                return
+            await asyncio.sleep(POLL_SECONDS)
 
 
 # -- a client ------------------------------------------------------------------------------------

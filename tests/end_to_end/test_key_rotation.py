@@ -72,10 +72,9 @@ async def test_a_limited_and_a_refused_key_are_passed_over_and_remembered(
                 ("a", "auth"): 1,
             }
             await g.client.until("status", lambda found: len(found["cooldowns"]) == 1)
-            a.plan(Answer(status=429, headers={"retry-after": "60"}, json={}), key="sk-three")
             got = await g.client.ask(path, "coder", stream=stream)
-            assert got.headers["x-evenkeel-credential"] == "one"
-            assert a.hits_by_key() == {"sk-one": 2, "sk-two": 1, "sk-three": 7}
+            assert got.headers["x-evenkeel-credential"] == "one"  # The rest is over: it is tested.
+            assert a.hits_by_key() == {"sk-one": 2, "sk-two": 1, "sk-three": 6}
 
 
 def resting_as_told(status: dict[str, Any]) -> None:

@@ -14,7 +14,9 @@ KEY = "sesame"
 REQUEST_ID = "01JXW3Q8ZK4M2C7T9V5B6N1H0E"
 
 
-def target(name: str, *, active: bool, state: str, reason: str = "", left: int = 0) -> Any:
+def target(
+    name: str, *, active: bool, state: str, reason: str = "", left: int = 0, penalty: float = 0.0
+) -> Any:
     return {
         "target": name,
         "provider": name.split("/")[0],
@@ -26,6 +28,9 @@ def target(name: str, *, active: bool, state: str, reason: str = "", left: int =
         "ready_in_seconds": float(left),
         "credentials_ready": 1,
         "credentials": 2,
+        "penalty": penalty,
+        "suppressed": penalty >= 2000,
+        "good_answers": 0,
     }
 
 
@@ -51,8 +56,21 @@ STATUS: dict[str, Any] = {
             "active": "cloudy/b",
             "active_since": NOW - 61 * S,
             "dwell_seconds": 61.0,
+            "flapping": True,
+            "pinned": "cloudy/b",
+            "pinned_until": NOW + 3600 * S,
+            "moves_left": 1.5,
+            "sessions": 12,
+            "waiting": 1,
             "targets": [
-                target("sunny/a", active=False, state="cooling", reason="overloaded", left=47),
+                target(
+                    "sunny/a",
+                    active=False,
+                    state="cooling",
+                    reason="overloaded",
+                    left=47,
+                    penalty=2600.4,
+                ),
                 target("cloudy/b", active=True, state="ready"),
             ],
         }
@@ -90,6 +108,34 @@ STATUS: dict[str, Any] = {
             "remaining_seconds": 47.0,
             "level": 2,
         }
+    ],
+}
+
+
+EXPLANATION: dict[str, Any] = {
+    "model": "coder",
+    "at": NOW,
+    "route": "coder",
+    "active": "cloudy/b",
+    "choice": {"target": "cloudy/b", "credential": "team", "probe": False},
+    "wait_seconds": None,
+    "candidates": [
+        {
+            "target": "sunny/a",
+            "credential": "main",
+            "state": "cooling",
+            "reason": "cooling: overloaded",
+            "until": NOW + 47 * S,
+            "ready_in_seconds": 47.0,
+        },
+        {
+            "target": "cloudy/b",
+            "credential": "team",
+            "state": "ready",
+            "reason": "chosen: pointer",
+            "until": None,
+            "ready_in_seconds": 0.0,
+        },
     ],
 }
 
@@ -150,8 +196,13 @@ class StubGateway:
         self.tailed: list[list[dict[str, Any]]] = []
         """What each tail in turn sends before the connection is closed; after the last one 503."""
         self.asked: list[web.Request] = []
+        self.acted: list[tuple[str, Any, dict[str, str]]] = []
+        """Path, body and headers of each act."""
+        self.changes: list[str] = []
+        self.refusal: web.Response | None = None
         app = web.Application()
         app.router.add_get("/{path:.*}", self._answer)
+        app.router.add_post("/{path:.*}", self._act)
         self._server = TestServer(app, host="127.0.0.1")
 
     async def __aenter__(self) -> Self:
@@ -172,6 +223,8 @@ class StubGateway:
         match request.path:
             case "/api/v1/status":
                 return web.json_response(STATUS)
+            case "/api/v1/explain":
+                return web.json_response(EXPLANATION)
             case "/api/v1/events" if request.headers.get("Accept") == "text/event-stream":
                 return await self._tail(request)
             case "/api/v1/events" if request.query.get("kind") == "nonsense":
@@ -184,6 +237,16 @@ class StubGateway:
                 return web.Response(text="<html>", content_type="text/html")
             case _:
                 return _error(404, "No request is called that.")
+
+    async def _act(self, request: web.Request) -> web.Response:
+        self.acted.append((request.path_qs, await request.json(), dict(request.headers)))
+        if self.refusal is not None:
+            return self.refusal
+        if self.key and request.headers.get("Authorization") != f"Bearer {self.key}":
+            return _error(401, "The admin key is missing or wrong.")
+        if request.path == "/api/v1/reload":
+            return web.json_response({"config_version": "new", "changes": self.changes})
+        return web.json_response({"done": True, "events": self.events})
 
     async def _tail(self, request: web.Request) -> web.StreamResponse:
         if not self.tailed:

@@ -78,7 +78,9 @@ async def test_status_shows_who_serves_what_is_ready_and_what_rests(stub: StubGa
     assert result.exit_code == 0, result.output
     lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
     assert f"Evenkeel 0.1.0 at {stub.url}, demo, up 1 m 30 s" in lines
-    assert "coder sunny/a cooling overloaded 47 s 1/2" in lines
+    assert "coder sunny/a cooling overloaded 47 s 1/2 2600" in lines
+    notes = "FLAPPING because of sunny/a, pinned to cloudy/b for 1 h more, 1 waiting, 12 sessions"
+    assert f"coder: {notes}" in lines
     assert "cloudy/b 1 m 01 s ready 1/2" in lines
     assert "sunny main 1 cooling rate_limited 20 s 0 7" in lines
     assert any(line.startswith("sunny/a overloaded ladder 2 47 s 20") for line in lines)

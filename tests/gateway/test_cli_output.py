@@ -133,6 +133,48 @@ def test_an_event_of_a_newer_gateway_is_shown_with_its_fields() -> None:
     assert sentence({"kind": "tides_turned", "id": 1, "moon": "full"}) == "tides_turned moon=full"
 
 
+@pytest.mark.parametrize(
+    ("item", "said"),
+    [
+        ({"action": "reset"}, "ada ended the cooldowns of everything"),
+        ({"action": "reset", "provider": "a"}, "ada ended the cooldowns of a"),
+        (
+            {"action": "reset", "provider": "a", "credential": "k"},
+            "ada ended the cooldowns of a [k]",
+        ),
+        (
+            {"action": "rest", "target": "a/x", "until": NOON + 90_000_000},
+            "ada let a/x rest for 1 m",
+        ),
+        ({"action": "drain", "target": "a/x", "until": None}, "ada drained a/x (why)"),
+        ({"action": "pin", "target": "a/x", "route": "coder"}, "ada pinned coder to a/x (why)"),
+        ({"action": "unpin", "route": "coder"}, "ada unpinned coder (why)"),
+        ({"action": "clear_penalty", "route": "coder"}, "ada cleared the penalties of coder"),
+        ({"action": "reload"}, "ada had the configuration read again (why)"),
+        ({"action": "anchored", "target": "a/x"}, "ada anchored a/x (why)"),
+    ],
+)
+def test_what_an_operator_did_is_said_in_words(item: dict[str, Any], said: str) -> None:
+    whole = {"kind": "operator_acted", "ts": NOON, "actor": "ada", "note": "why", **item}
+    assert sentence(whole).startswith(said)
+
+
+def test_a_session_that_only_changed_its_key_is_told_so() -> None:
+    item = {"kind": "session_moved", "route": "coder", "from": "a/x", "to": "b/y"}
+    keys = {"from_credential": "k1", "to_credential": "k2", "move": "detour"}
+    assert sentence({**item, **keys}) == "coder: session moved a/x [k1] → b/y [k2] (detour)"
+    assert sentence({**item, **keys, "to": "a/x"}) == (
+        "coder: session moved to another key of a/x: k1 → k2 (detour)"
+    )
+
+
+def test_flapping_is_told_with_its_penalty_and_its_longest_time() -> None:
+    item = {"kind": "flapping_started", "ts": NOON, "route": "coder", "target": "a/x"}
+    assert sentence({**item, "penalty": 2600.4, "until": NOON + 3_600_000_000}) == (
+        "coder is flapping because of a/x (penalty 2600, for 1 h at most)"
+    )
+
+
 def test_places_are_named_from_the_largest_to_the_smallest() -> None:
     assert place({"provider": "a", "model": "m", "credential": "k"}) == "a/m [k]"
     assert place({"provider": "a", "model": "pro", "scope": "quota_group"}) == "a, quota group pro"

@@ -87,6 +87,9 @@ def test_a_warm_request_tests_when_no_other_has_come_for_long() -> None:
     it.hop(0).evidence.next_probe = at(10.0).instant
     assert order(it, seat=1, now=309.0)[0] == "seat q"
     assert order(it, seat=1, now=311.0) == ["duty p", "seat q", "free r"]
+    it.call(now=312.0)
+    assert order(it, seat=1, now=611.0)[0] == "seat q"
+    assert order(it, seat=1, now=613.0)[0] == "duty p"
 
 
 def test_a_pin_comes_before_everything_and_nobody_tests_meanwhile() -> None:
