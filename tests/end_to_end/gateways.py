@@ -11,11 +11,7 @@ import json
 import os
 import signal
 import sys
-<<<<<<< HEAD
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-=======
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
->>>>>>> engine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
