@@ -233,11 +233,14 @@ class Pool:
 
     # -- reporting -----------------------------------------------------------------------------
 
-    def arrive(self, route: RouteState, *, cold: bool, now: Moment) -> None:
+    def arrive(
+        self, route: RouteState, *, cold: bool, new_session: bool = False, now: Moment
+    ) -> None:
         """A request has come."""
         self.budget.request(now.instant)
-        if cold:
+        if new_session:
             route.arrivals.append(now.instant)
+        if cold:
             route.last_cold = now.instant
 
     def take(
