@@ -73,8 +73,10 @@ class Call:
             body_tokens=facts.body_tokens,
             request=facts.request_id,
             seat=self._seating.seat,
+            new_session=self._seating.new_session,
         )
-        pool.arrive(route, cold=self._seating.seat is None, now=now)
+        cold, new = self._seating.seat is None, self._seating.new_session
+        pool.arrive(route, cold=cold, new_session=new, now=now)
         self._skips: list[Skip] = []
         """Of the last choice, for the answer of one that found nobody."""
         self._counted = 0

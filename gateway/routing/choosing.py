@@ -66,6 +66,8 @@ class Wanted:
     """The client wants nobody else's answer."""
     probed: bool = False
     """It has tested a credential already; one is enough for one request."""
+    new_session: bool = False
+    """The first request of a session with a name: after a return it may have to hold back."""
     arrived: bool = True
     """It is counted among the route's arrivals; not so one that somebody only asks about."""
 
@@ -98,8 +100,14 @@ def choose(
     route: RouteState, wanted: Wanted, now: Moment, *, speaks: Speaks, rng: Random
 ) -> Choice:
     """Proved candidates first; then those on trial, the best target first both times."""
-    coming = int(not wanted.arrived)
-    ranked = ordered(route, seat=wanted.seat, now=now.instant, rng=rng, coming=coming)
+    ranked = ordered(
+        route,
+        seat=wanted.seat,
+        now=now.instant,
+        rng=rng,
+        ramped=wanted.new_session,
+        coming=int(not wanted.arrived),
+    )
     picker = _Picker(route, wanted, now.instant, speaks, rng)
     chosen: Candidate | None = None
     rank = Rank.FREE

@@ -80,7 +80,8 @@ def explain(pool: Pool, route: RouteState, facts: Facts, now: Moment, rng: Rando
         dialect=facts.dialect,
         body_tokens=facts.body_tokens,
         seat=seating.seat,
-        arrived=seating.seat is not None,
+        new_session=seating.new_session,
+        arrived=not seating.new_session,
     )
     choice = pool.explain(route, wanted, now, rng)
     candidate, probe, why = choice.candidate, choice.probe, ""

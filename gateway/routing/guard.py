@@ -74,8 +74,9 @@ class NetworkGuard:
         self.away = True
         return True
 
-    def reached(self, provider: str) -> None:
-        """Somebody answered, whatever it was."""
+    def reached(self, provider: str) -> bool:
+        """Somebody answered, whatever it was. True if with it the network is back."""
+        back, self.away = self.away, False
         if self._failed:
             self._failed.pop(provider, None)
-            self.away = False
+        return back

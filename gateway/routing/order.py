@@ -35,12 +35,23 @@ class Rank(IntEnum):
 
 
 def ordered(
-    route: RouteState, *, seat: Seat | None, now: Instant, rng: Random, coming: int = 0
+    route: RouteState,
+    *,
+    seat: Seat | None,
+    now: Instant,
+    rng: Random,
+    ramped: bool = False,
+    coming: int = 0,
 ) -> list[tuple[Rank, HopState]]:
-    """All targets of the route, each once. `coming`: new sessions not counted as arrived yet."""
+    """All targets of the route, each once.
+
+    `ramped`: this is a new session, which after a return may have to hold back. Requests without a
+    session follow at once: they bring no cache that would have to be built. `coming`: new sessions
+    not counted as arrived yet.
+    """
     pin = route.pinned(now)
     tested = None if pin is not None else duty(route, cold=seat is None, now=now)
-    origin = _not_yet(route, now, rng, coming) if seat is None else None
+    origin = _not_yet(route, now, rng, coming) if ramped and seat is None else None
 
     def rank(hop: HopState) -> Rank:
         if hop is pin:

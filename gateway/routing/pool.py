@@ -233,11 +233,14 @@ class Pool:
 
     # -- reporting -----------------------------------------------------------------------------
 
-    def arrive(self, route: RouteState, *, cold: bool, now: Moment) -> None:
+    def arrive(
+        self, route: RouteState, *, cold: bool, new_session: bool = False, now: Moment
+    ) -> None:
         """A request has come."""
         self.budget.request(now.instant)
-        if cold:
+        if new_session:
             route.arrivals.append(now.instant)
+        if cold:
             route.last_cold = now.instant
 
     def take(
@@ -289,13 +292,15 @@ class Pool:
         trace: str,
     ) -> list[Event]:
         """Content comes: a probe has proved its point, and the route's pointer may move."""
-        events: list[Event] = []
-        self.rests.network.reached(candidate.target.provider.name)
+        events = self.rests.reached(candidate.target.provider.name, now)
+        if events:
+            self.waiting.news()
         if probe:
-            events += probing.prove(candidate, trigger.attempt_id, now)
-            if events:
+            proved = probing.prove(candidate, trigger.attempt_id, now)
+            if proved:
                 # A rest proved too long, and with it the hold that was made from it.
-                events += candidate.hop.hold.end(CooldownEnd.PROBE, now=now)
+                proved += candidate.hop.hold.end(CooldownEnd.PROBE, now=now)
+            events += proved
             self.waiting.news()
         if candidate.hop not in route.hops:
             return events  # A reload has taken it away meanwhile.

@@ -21,6 +21,10 @@ from gateway.routing.readiness import (
 from gateway.routing.state import Candidate, HopState, RouteState
 from gateway.units import Instant, Moment
 
+SETBACK = 4.0
+"""By how much longer warm sessions are spared after each setback: a look that comes to nothing costs
+one of them two prefills of its whole conversation."""
+
 
 def duty(route: RouteState, *, cold: bool, now: Instant) -> HopState | None:
     """The better target that this request shall test, if it is time to.
@@ -42,10 +46,9 @@ def duty(route: RouteState, *, cold: bool, now: Instant) -> HopState | None:
 
 
 def _starved(hop: HopState) -> float:
-    """Seconds without a cold request after which a warm session is sent to look: it pays with its
-    cache, so that each setback doubles them."""
+    """Seconds without a cold request after which a warm session is sent to look."""
     stability = hop.stability
-    seconds = stability.probe_starvation_seconds * 2.0 ** min(hop.evidence.setbacks, 16)
+    seconds = stability.probe_starvation_seconds * SETBACK ** min(hop.evidence.setbacks, 16)
     return float(min(stability.probe_starvation_max_seconds, seconds))
 
 

@@ -96,17 +96,37 @@ class Rests:
         self, candidate: Candidate, blamed: Blamed, *, now: Moment, trigger: Trigger
     ) -> list[Event]:
         """Lets rest what the failure blames, and nothing else."""
-        rule = POLICY[blamed.failure]
-        if rule.blame is Blame.NOBODY:
+        if POLICY[blamed.failure].blame is Blame.NOBODY:
             return []
         if blamed.failure is Failure.CONNECT:
             away = self._unreachable(candidate, now=now, trigger=trigger)
             if away is not None:
                 return away
-        elif blamed.failure not in SILENT:
-            self.network.reached(candidate.target.provider.name)
+        back: list[Event] = []
+        if blamed.failure is not Failure.CONNECT and blamed.failure not in SILENT:
+            back = self.reached(candidate.target.provider.name, now)
+        return back + self._blame(candidate, blamed, now=now, trigger=trigger)
+
+    def reached(self, provider: str, now: Moment) -> list[Event]:
+        """Somebody answered. If the network was away, all targets are back with it: their rests
+        were the network's, and no route may leave a target for one."""
+        if not self.network.reached(provider):
+            return []
+        return self._acquit_all(NETWORK, now)
+
+    def _acquit_all(self, reason: str, now: Moment) -> list[Event]:
+        """Ends every rest with this reason, as if it had never been."""
+        events: list[Event] = []
+        for spot in list(self._spots):
+            if spot.cooldown is not None and spot.cooldown.reason == reason:
+                events += spot.end(CooldownEnd.SUPERSEDED, now=now)
+        return events
+
+    def _blame(
+        self, candidate: Candidate, blamed: Blamed, *, now: Moment, trigger: Trigger
+    ) -> list[Event]:
         steps = ladder(blamed.failure, candidate.target.provider.stability)
-        if rule.blame is Blame.HEALTH:
+        if POLICY[blamed.failure].blame is Blame.HEALTH:
             candidate.target.health.bad(now.instant)
             spot = _spot(candidate, blamed)
             opens = not spot.rests(now.instant) and _trips(candidate, now.instant)
@@ -173,9 +193,7 @@ class Rests:
                     providers=len(self._providers),
                 )
             )
-            for spot in list(self._spots):
-                if spot.cooldown is not None and spot.cooldown.reason == Failure.CONNECT.value:
-                    events += spot.end(CooldownEnd.SUPERSEDED, now=now)
+            events += self._acquit_all(Failure.CONNECT.value, now)
         if not self.network.away:
             return None
         candidate.target.breaker.reset()

@@ -43,6 +43,11 @@ class Seating:
         if self.binding is not None:
             self.seat = self.binding.home if self._going_home else self.binding.seat
 
+    @property
+    def new_session(self) -> bool:
+        """A session with a name of its own that lives nowhere yet."""
+        return bool(self._facts.session) and self.binding is None
+
     def served(self, candidate: Candidate, *, probe: bool, now: Moment) -> list[Event]:
         """Content comes from `candidate`.
 

@@ -45,13 +45,14 @@ UNAVAILABLE: Final = "unavailable"
 """Of a forced switch: no rest told why."""
 OPERATOR: Final = "operator"
 SWITCH_REASONS: Final = {
-    SwitchKind.FORCED: frozenset((*MOVING, UNAVAILABLE, OTHER)),
+    SwitchKind.FORCED: frozenset((*MOVING, POOL_WIDE, UNAVAILABLE, OTHER)),
     SwitchKind.RETURN: frozenset(catalogue.RETURN_REASONS),
     SwitchKind.OPERATOR: frozenset((OPERATOR,)),
 }
 OTHER_RESTS: Final = (
     (Scope.PROVIDER, POOL_WIDE, CooldownSource.LADDER),
     (Scope.TARGET, NETWORK, CooldownSource.LADDER),
+    (Scope.TARGET, POOL_WIDE, CooldownSource.HOLD),
     (Scope.TARGET, OPERATOR, CooldownSource.OPERATOR),
 )
 """Cooldowns that are no answer to one failure: scope, reason, source."""

@@ -33,7 +33,15 @@ from gateway.events import (
 from gateway.routing.snapshot import STATE_CODES, Snapshot, State
 from gateway.telemetry import catalogue
 from gateway.telemetry.catalogue import OTHER, Kind, Metric
-from gateway.telemetry.labels import NO_ROUTE, OPERATOR, PASSED_OVER, SWITCH_REASONS, Labels, Values
+from gateway.telemetry.labels import (
+    NO_ROUTE,
+    OPERATOR,
+    OTHER_RESTS,
+    PASSED_OVER,
+    SWITCH_REASONS,
+    Labels,
+    Values,
+)
 from gateway.units import MICROS, Clock
 
 STORAGE: Final = "storage"
@@ -46,7 +54,7 @@ LAG_MEASURES: Final = 60
 
 FAILURES: Final = frozenset(Failure)
 FALLBACK_REASONS: Final = FAILURES | frozenset(PASSED_OVER)
-COOLDOWN_REASONS: Final = FAILURES | {"operator", "pool_wide", "local_network"}
+COOLDOWN_REASONS: Final = FAILURES | {reason for _, reason, _ in OTHER_RESTS}
 
 
 VERSIONS: Final = (catalogue.BUILD_INFO, catalogue.CONFIG_INFO)
@@ -247,7 +255,7 @@ class MetricsSink:
         }
         for rest in snapshot.rests:
             where = self._labels.place(rest.scope, rest.provider, rest.model)
-            key = (rest.provider, where, rest.scope.value)
+            key = (self._labels.provider(rest.provider), where, rest.scope.value)
             ends[key] = max(ends.get(key, 0.0), rest.until / MICROS)
         for values, until in ends.items():
             self._at(catalogue.COOLDOWN_UNTIL, *values).set(until)

@@ -145,7 +145,8 @@ async def test_a_key_whose_limit_is_over_is_tested_by_one_request_too(
             assert a.hits_by_key()["k-a"] == 2
             decided.set()
             assert {(await each).status for each in herd} == {200}
-            assert (await g.client.chat()).headers["x-evenkeel-credential"] == "one"
+            assert (await g.client.chat()).provider == "a"
+            assert await g.client.all("switches") == []
 
 
 @pytest.mark.parametrize("well", [True, False], ids=["well", "ill"])

@@ -35,15 +35,17 @@ def config(a: ScriptedUpstream, b: ScriptedUpstream, **stability: float) -> str:
     """
 
 
-async def herd(client: Client, size: int = HERD) -> list[tuple[Got, float]]:
+async def herd(client: Client, size: int = HERD, session: str = "") -> list[tuple[Got, float]]:
+    """So many at once; each with a session of its own, if `session` gives them a name."""
     loop = asyncio.get_running_loop()
 
-    async def one() -> tuple[Got, float]:
+    async def one(n: int) -> tuple[Got, float]:
         began = loop.time()
-        got = await client.chat(stream=True)
+        named = {"x-session-id": f"{session}-{n}"} if session else {}
+        got = await client.chat(stream=True, **named)
         return got, loop.time() - began
 
-    return await asyncio.gather(*(one() for _ in range(size)))
+    return await asyncio.gather(*(one(n) for n in range(size)))
 
 
 async def rested(client: Client) -> None:
@@ -94,17 +96,17 @@ async def test_after_the_return_new_sessions_follow_by_and_by(tmp_path: Path) ->
         a.plan(ILL)
         quick = {"return_good_answers": 2, "return_good_seconds": 0.2, "probe_gap_seconds": 0.2}
         async with gateway(tmp_path, config(a, b, **quick, ramp_step_seconds=2)) as g:
-            for _ in range(20):  # New sessions come fast enough for a ramp to be worth it.
-                await g.client.chat(stream=True)
+            for n in range(20):  # New sessions come fast enough for a ramp to be worth it.
+                await g.client.chat(stream=True, **{"x-session-id": f"early-{n}"})
             await rested(g.client)
             async with asyncio.timeout(5):
                 while not await returned(g.client):
                     await g.client.chat(stream=True)
                     await asyncio.sleep(0.02)
-            first = [got.provider for got, _ in await herd(g.client, AFTER)]
+            first = [got.provider for got, _ in await herd(g.client, AFTER, "first")]
             assert 0 < first.count("a") < FIRST_SHARE_MAX * AFTER
             await asyncio.sleep(6.1)
-            assert {got.provider for got, _ in await herd(g.client)} == {"a"}
+            assert {got.provider for got, _ in await herd(g.client, session="later")} == {"a"}
 
 
 async def returned(client: Client) -> bool:

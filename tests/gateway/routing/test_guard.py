@@ -234,6 +234,20 @@ def test_when_the_network_is_back_every_target_serves_within_two_seconds() -> No
     assert it.ask(others, now=11.6).tried == ["p/m main", "q/m main"]
 
 
+def test_when_the_network_is_back_no_route_leaves_a_target_for_its_rest() -> None:
+    """`p` still rests for the network's sake when `q` is the first to be reached again."""
+    it = pool(others="q")
+    it.ask(UNREACHABLE, now=1.0)
+    told = it.ask({"p": bad("connect")}, now=1.05)
+    assert told.tried == ["p/m main", "q/m main"]
+    assert told.gave_up is None
+    assert told.waits
+    ended = [each.ended for each in kinds(told.events, CooldownEnded) if each.model == "m"]
+    assert CooldownEnd.SUPERSEDED in ended
+    assert kinds(it.events, Switched) == []
+    assert it.ask(now=1.05 + sum(told.waits)).tried == ["p/m main"]
+
+
 def test_an_answer_of_anybody_shows_that_the_network_is_there() -> None:
     it = pool(others="q")
     told = it.ask({"p": bad("connect"), "q": bad("overloaded")})

@@ -19,11 +19,13 @@ def play(returns: ReturnPolicy = ReturnPolicy.AUTO) -> Play:
     return Play(config(*providers, routes=[route("coder", "p/m", "q/m", "r/m", returns=returns)]))
 
 
-def order(of: Play, *, seat: int | None = None, now: float = 0.0, seed: int = 1) -> list[str]:
+def order(
+    of: Play, *, seat: int | None = None, now: float = 0.0, seed: int = 1, ramped: bool = False
+) -> list[str]:
     """`rank target`, best first; `seat`: the index of the target on which its session lives."""
     hop = None if seat is None else of.hop(seat)
     place = None if hop is None else Seat(hop, hop.target.provider.credentials[0])
-    found = ordered(of.route(), seat=place, now=at(now).instant, rng=Random(seed))
+    found = ordered(of.route(), seat=place, now=at(now).instant, rng=Random(seed), ramped=ramped)
     return [f"{rank.name.lower()} {each.target.provider.name}" for rank, each in found]
 
 
@@ -149,7 +151,7 @@ def following(of: Play, now: float) -> float:
     count = len(route.arrivals)
     route.arrivals.clear()
     route.arrivals.extend(at(now - 1.0).instant for _ in range(count))
-    first = [order(of, now=now, seed=seed)[0] for seed in range(draws)]
+    first = [order(of, now=now, seed=seed, ramped=True)[0] for seed in range(draws)]
     assert set(first) <= {"ramp q", "pointer p"}
     return first.count("pointer p") / draws
 
@@ -167,10 +169,15 @@ def test_a_few_new_sessions_are_no_flood() -> None:
 
 def test_a_session_that_lives_somewhere_is_not_ramped() -> None:
     it = ramped(20)
-    assert {order(it, seat=0, seed=seed)[0] for seed in range(50)} == {"seat p"}
+    assert {order(it, seat=0, seed=seed, ramped=True)[0] for seed in range(50)} == {"seat p"}
+
+
+def test_a_request_without_a_session_follows_at_once() -> None:
+    it = ramped(20)
+    assert {order(it, now=1.0, seed=seed)[0] for seed in range(50)} == {"pointer p"}
 
 
 def test_a_held_origin_takes_no_part_in_the_ramp() -> None:
     it = ramped(20)
     hold(it, 1)
-    assert {order(it, now=1.0, seed=seed)[0] for seed in range(50)} == {"pointer p"}
+    assert {order(it, now=1.0, seed=seed, ramped=True)[0] for seed in range(50)} == {"pointer p"}

@@ -32,7 +32,7 @@ from gateway.events import (
     Usage,
 )
 from gateway.telemetry.catalogue import RETURN_REASONS, SESSION_MOVE_KINDS
-from gateway.telemetry.labels import ENDINGS, MOVING, ROTATING
+from gateway.telemetry.labels import ENDINGS, MOVING, OTHER_RESTS, ROTATING
 from gateway.units import Secret
 from tests.storage.samples import example
 
@@ -136,7 +136,7 @@ def _switch(rng: Random, _: int) -> Event:
         kinds.append(SwitchKind.RETURN)
     kind = rng.choice(kinds)
     reasons = {
-        SwitchKind.FORCED: [*MOVING, "unavailable", "a new reason"],
+        SwitchKind.FORCED: [*MOVING, "pool_wide", "unavailable", "a new reason"],
         SwitchKind.RETURN: list(RETURN_REASONS),
         SwitchKind.OPERATOR: ["operator"],
     }
@@ -159,6 +159,7 @@ def _cooldown(rng: Random, _: int) -> Event:
             (Scope.TARGET, Failure.STREAM_BROKEN, CooldownSource.HOLD, ""),
             (Scope.CREDENTIAL_MODEL, Failure.RATE_LIMITED, CooldownSource.STATED, KEYS[0]),
             (Scope.CREDENTIAL, Failure.AUTH, CooldownSource.LADDER, KEYS[1]),
+            *((scope, reason, source, "") for scope, reason, source in OTHER_RESTS),
         ]
     )
     return example(
@@ -166,9 +167,9 @@ def _cooldown(rng: Random, _: int) -> Event:
         scope=scope,
         route=route if source is CooldownSource.HOLD else "",
         provider=provider_name,
-        model="" if scope is Scope.CREDENTIAL else model,
+        model="" if scope in (Scope.CREDENTIAL, Scope.PROVIDER) else model,
         credential=key,
-        reason=reason.value,
+        reason=str(reason),
         source=source,
         relapse=rng.random() < 0.5,
     )

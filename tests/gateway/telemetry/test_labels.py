@@ -108,7 +108,7 @@ def test_one_key_cannot_rotate() -> None:
 
 
 FORMULA = (
-    "97 + 45 × routes + 6 × places + 66 × pairs + 57 × models + 63 × providers + 36 × direct pairs"
+    "97 + 45 × routes + 6 × places + 67 × pairs + 57 × models + 67 × providers + 36 × direct pairs"
 )
 
 

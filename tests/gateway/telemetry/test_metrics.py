@@ -22,13 +22,14 @@ from gateway.events import (
     ConfigRejected,
     CooldownStarted,
     Failure,
-    FlappingStarted,
     RequestFinished,
     RequestOutcome,
     Scope,
     Switched,
+    SwitchKind,
 )
 from gateway.routing.cooldown import Trigger
+from gateway.routing.hands import Act, Hands
 from gateway.routing.pool import Pool
 from gateway.routing.snapshot import Snapshot, snapshot
 from gateway.telemetry.catalogue import METRICS
@@ -230,10 +231,60 @@ async def test_the_configuration_in_use_is_the_one_of_the_last_event(watched: Wa
     assert watched.registry.get_sample_value("evenkeel_config_info", {"version": "one"}) is None
 
 
-async def test_a_route_that_flaps_is_told(watched: Watched) -> None:
-    await watched.tell(example(FlappingStarted, route="coder", target="a/x", penalty=2600.0))
-    assert watched.value("evenkeel_flapping", route="coder") == 1
-    assert watched.value("evenkeel_flap_penalty", route="coder", target="a/x") == 2600
+def test_a_route_that_flaps_is_told_with_the_penalty_as_it_decays(
+    watched: Watched, clock: FakeClock
+) -> None:
+    pool, now = empty_pool(clock), clock.now()
+    hop = pool.routes["coder"].hops[0]
+    hop.penalty.add(2600.0, hop.stability, now.instant)
+    place = {"route": "coder", "target": "a/x"}
+    for seconds, flaps, penalty in ((0.0, 1, 2600.0), (1800.0, 1, 1300.0), (7200.0, 0, 162.5)):
+        later = now.later(seconds)
+        pool.restless[pool.routes["coder"]] = None
+        pool.expire(later)
+        watched.scrape(snapshot(pool, later))
+        assert watched.value("evenkeel_flapping", route="coder") == flaps
+        assert watched.value("evenkeel_flap_penalty", **place) == pytest.approx(penalty)
+        assert watched.value("evenkeel_flapping", route="big") == 0
+
+
+def test_what_an_operator_did_is_seen_in_the_state(watched: Watched, clock: FakeClock) -> None:
+    pool, now = empty_pool(clock), clock.now()
+    hands, act = Hands(pool, rng=Random(1)), Act(actor="ada")
+    hands.drain("a/x", act, now)
+    hands.rest("b/y", Act(actor="ada", expires_seconds=60.0), now)
+    watched.scrape(snapshot(pool, now))
+    assert watched.value("evenkeel_target_state", route="coder", target="a/x") == 7
+    assert watched.value("evenkeel_target_state", route="coder", target="b/y") == 2
+    assert watched.value("evenkeel_route_candidates", route="coder") == 2
+    until = watched.value(
+        "evenkeel_cooldown_until_timestamp_seconds", provider="b", target="b/y", scope="target"
+    )
+    assert until == pytest.approx(now.timestamp / 1e6 + 60)
+
+
+def test_requests_that_wait_are_counted(watched: Watched, clock: FakeClock) -> None:
+    pool = empty_pool(clock)
+    assert pool.waiting.join("r1", pool.routes["coder"], None)
+    watched.scrape(snapshot(pool, clock.now()))
+    assert watched.value("evenkeel_queue_waiters", route="coder") == 1
+    pool.waiting.leave("r1")
+    watched.scrape(snapshot(pool, clock.now()))
+    assert watched.value("evenkeel_queue_waiters", route="coder") == 0
+
+
+async def test_a_forced_switch_tells_that_a_whole_pool_was_refused(watched: Watched) -> None:
+    await watched.tell(
+        example(
+            Switched,
+            route="coder",
+            from_target="a/x",
+            to_target="b/y",
+            switch=SwitchKind.FORCED,
+            reason="pool_wide",
+        )
+    )
+    assert watched.total("evenkeel_switches_total", kind="forced", reason="pool_wide") == 1
 
 
 def test_state_is_that_of_the_pool(watched: Watched, clock: FakeClock) -> None:
