@@ -203,7 +203,7 @@ def _attach(spine: Spine, config: Config, store: Store) -> MetricsSink:
         rescue=journal,
     )
     spine.attach(
-        metrics, batch_seconds=0.25, batch_events_max=2000, queue_bytes_max=QUEUE_BYTES_MAX
+        metrics, batch_seconds=0.02, batch_events_max=2000, queue_bytes_max=QUEUE_BYTES_MAX
     )
     spine.attach(
         LogSink(config.telemetry.log_format),
