@@ -30,6 +30,7 @@ BLIND: Mapping[str, Any] = MappingProxyType(
         "probe_gap_max_seconds": 0.0,
         "return_good_answers": 1,
         "return_good_seconds": 0.0,
+        "return_good_max_seconds": 0.0,
         "moves_burst": NEVER,
         "moves_refill_seconds": NO_TIME,
         "ramp_step_seconds": NO_TIME,
