@@ -17,6 +17,7 @@ from gateway.events import (
     AttemptOutcome,
     CandidateSkipped,
     Event,
+    OperatorActed,
     RequestFinished,
     RequestOutcome,
     Scope,
@@ -71,6 +72,11 @@ class Checker:
         self._pointers: dict[str, list[tuple[int, str]]] = {
             each.name: [(0, self._first(each))] for each in config.routes
         }
+        self._pinned = {
+            event.route
+            for event in events
+            if isinstance(event, OperatorActed) and event.action == "pin"
+        }
         self._goods: dict[str, list[int]] = defaultdict(list)
         """When a target gave whole good answers since its last failure."""
 
@@ -113,7 +119,9 @@ class Checker:
         if event.to_target == pointer:
             self._say(event, "goes nowhere")
         if since and abs(event.dwell_seconds * 1e6 - (event.ts - since)) > 1000:
-            self._say(event, f"stayed {event.dwell_seconds} s, by the log {(event.ts - since) / 1e6}")
+            self._say(
+                event, f"stayed {event.dwell_seconds} s, by the log {(event.ts - since) / 1e6}"
+            )
         undone = len(chain) > 1 and chain[-2][1] == event.to_target
         if event.reversal is not undone:
             self._say(event, f"reversal {event.reversal}, by the log {undone}")
@@ -163,8 +171,10 @@ class Checker:
         chain = self._pointers.get(route, [])
         found = {target for at, target in chain if at <= ts - MARGIN}
         last = [target for at, target in chain if at <= ts - MARGIN][-1:]
-        return set(last) | {target for at, target in chain if abs(at - ts) <= MARGIN} if found else (
-            {target for _, target in chain}
+        return (
+            set(last) | {target for at, target in chain if abs(at - ts) <= MARGIN}
+            if found
+            else ({target for _, target in chain})
         )
 
     # -- attempts ------------------------------------------------------------------------------
@@ -176,6 +186,8 @@ class Checker:
         if not event.probe:
             if resting or trial:
                 self._say(event, f"is no probe of {resting or trial}")
+            if not self._in_order(event):
+                self._say(event, "goes by the pointer's target for no reason")
             return
         may = any(
             self._line.may_rest(place, event.started)
@@ -184,6 +196,27 @@ class Checker:
         )
         if not may and not self._better(event):
             self._say(event, "is a probe of what was proved")
+
+    def _in_order(self, event: AttemptFinished) -> bool:
+        """On the pointer's target, or that one was passed over; sessions and pins go their own way."""
+        mine = f"{event.provider}/{event.model}"
+        pointers = self._pointer_at(event.route, event.started)
+        if event.session or event.route in self._pinned or not pointers or mine in pointers:
+            return True
+        passed = {
+            f"{each.provider}/{each.model}"
+            for each in self._requests[event.request_id]
+            if isinstance(each, AttemptFinished | CandidateSkipped) and each.n < event.n
+        }
+        return any(
+            each in passed or self._stands_back(event.route, each, event.started)
+            for each in pointers
+        )
+
+    def _stands_back(self, route: str, target: str, ts: int) -> bool:
+        provider, _, model = target.partition("/")
+        held = self._line.may_rest((Scope.TARGET, provider, model, "", route), ts)
+        return bool(held) or self._flapping.suppressed(route, target, ts)
 
     def _better(self, event: AttemptFinished) -> bool:
         """Better than where the pointer was: a probe for the sake of a return."""
@@ -315,7 +348,7 @@ class Checker:
         mine = self._requests[event.request_id]
         tried = [each for each in mine if isinstance(each, AttemptFinished)]
         passed = [each for each in mine if isinstance(each, CandidateSkipped)]
-        numbers = sorted(each.n for each in (*tried, *passed))
+        numbers = sorted([*(each.n for each in tried), *(each.n for each in passed)])
         if numbers != list(range(1, len(numbers) + 1)):
             self._say(event, f"has candidates {numbers}")
         if (event.attempts, event.skipped) != (len(tried), len(passed)):

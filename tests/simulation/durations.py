@@ -147,7 +147,9 @@ class Durations:
         if started.level:
             level = started.level
         else:
-            level = max(0, level - int((started.ts - over) / MICROS / stability.ladder_decay_seconds))
+            level = max(
+                0, level - int((started.ts - over) / MICROS / stability.ladder_decay_seconds)
+            )
         self._levels[place] = (level, event.ended_at)
 
 
@@ -155,7 +157,9 @@ def _stated(cause: AttemptFinished, seconds: float, stability: Stability) -> Ite
     if cause.stated_seconds is None:
         yield "is stated, and its attempt states nothing"
         return
-    hint = min(max(cause.stated_seconds, stability.stated_min_seconds), stability.stated_max_seconds)
+    hint = min(
+        max(cause.stated_seconds, stability.stated_min_seconds), stability.stated_max_seconds
+    )
     most = hint + min(STATED_JITTER_SECONDS, STATED_JITTER_SHARE * hint)
     if not hint - SLACK <= seconds <= most + SLACK:
         yield f"rests {seconds} s; stated were {cause.stated_seconds} s"

@@ -18,7 +18,7 @@ from gateway.events import (
 )
 from gateway.routing.policy import POLICY, Blame
 from gateway.units import MICROS
-from tests.simulation.timeline import MARGIN, Span
+from tests.simulation.timeline import MARGIN, NEVER, Span
 
 Key = tuple[str, str]
 """Route, target."""
@@ -35,8 +35,12 @@ class Flapping:
         self._spans: dict[Key, list[Span]] = defaultdict(list)
         self._pointers = {each.name: each.targets[0].target for each in config.routes}
         self._told: dict[Key, FlappingStarted] = {}
+        self._waiting: tuple[Key, int] | None = None
+        """A crossing whose event comes behind the failed probe that caused it."""
         for event in events:
+            self._overdue(event.ts)
             self._read(event)
+        self._overdue(NEVER)
         for key, event in self._told.items():
             self.problems.append(f"{event.ts}: {key} flaps for no departure and no probe")
 
@@ -91,7 +95,7 @@ class Flapping:
         most = stability.reuse_at * 2.0 ** (
             stability.suppress_max_seconds / stability.half_life_seconds
         )
-        value = min(most, self._value(key, ts) + amount)
+        value = float(min(most, self._value(key, ts) + amount))
         self._values[key] = (value, ts)
         told = self._told.pop(key, None)
         running = bool(self._spans[key]) and self._spans[key][-1].end > ts
@@ -99,14 +103,13 @@ class Flapping:
             self.problems.append(f"{ts}: {key} flaps at {told.penalty}, by the log {value}")
         if value >= stability.suppress_at * (1 + TOLERANCE) and told is None and not running:
             self._spans[key].append(Span(ts))
-            self._expected(key, ts)
+            self._waiting = (key, ts)
         return value
 
-    def _expected(self, key: Key, ts: int) -> None:
-        """Its event comes behind the failed probe that caused it."""
-        self._waiting = (key, ts)
-
-    _waiting: tuple[Key, int] | None = None
+    def _overdue(self, ts: int) -> None:
+        if self._waiting is not None and ts > self._waiting[1] + MARGIN:
+            self.problems.append(f"{self._waiting[1]}: {self._waiting[0]} flaps untold")
+            self._waiting = None
 
     def _started(self, event: FlappingStarted) -> None:
         key = (event.route, event.target)
