@@ -275,6 +275,8 @@ class Call:
         self._pool.give_back(candidate, attempt.id)
         if not self._repairable(bad):
             self._spend(candidate, bad.failure)
+        if POLICY[bad.failure].blame is Blame.CAPACITY:
+            self._seating.limited(candidate)
         if committed:
             self._record.keep(seen)
             events += self._leave_for_good(attempt, bad, now)
