@@ -162,7 +162,7 @@ def test_one_rescued_request_moves_nothing_while_home_is_good() -> None:
     assert moves(it) == []
 
 
-def test_a_session_whose_key_was_limited_stays_with_who_served_it_however_soon_that_is_over() -> None:
+def test_a_session_whose_key_was_limited_stays_with_who_served_it_instead() -> None:
     it = play("a")
     turns(it, [0.0])
     call = it.call(now=10.0, session="s")
