@@ -13,7 +13,7 @@ SYSTEM_TEST_PACKAGES :=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run install test test-deps lint format check coverage lock clean
+.PHONY: help run install test test-deps lint format check coverage mutation lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -50,6 +50,9 @@ check: lint test ## what CI runs: lint, then the tests
 
 coverage: .venv/installed-test test-deps ## the tests with their coverage of gateway, storage, dashboards
 	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered $(PYTEST_ARGS)
+
+mutation: .venv/installed-test ## takes each rule of the engine away and asks the tests who notices; minutes (ARGS="probe")
+	$(BIN)/python -m tests.simulation.mutation $(ARGS)
 
 lock: .venv/installed-test ## work out both lock files anew from pyproject.toml
 	@$(PIP) uv

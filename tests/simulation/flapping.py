@@ -18,7 +18,7 @@ from gateway.events import (
 )
 from gateway.routing.policy import POLICY, Blame
 from gateway.units import MICROS
-from tests.simulation.timeline import MARGIN, NEVER, Span
+from tests.simulation.timeline import NEVER, Span
 
 Key = tuple[str, str]
 """Route, target."""
@@ -27,7 +27,8 @@ TOLERANCE = 1e-6
 
 
 class Flapping:
-    def __init__(self, config: Config, events: Sequence[Event]) -> None:
+    def __init__(self, config: Config, events: Sequence[Event], *, margin: int) -> None:
+        self._margin = margin
         self.problems: list[str] = []
         self._config = config
         self._routes = {each.name: each for each in config.routes}
@@ -47,7 +48,9 @@ class Flapping:
     def suppressed(self, route: str, target: str, ts: int) -> bool:
         stability = self._stability(route, target)
         spans = self._spans[route, target]
-        return stability.damping is Damping.ENFORCE and any(span.may(ts) for span in spans)
+        return stability.damping is Damping.ENFORCE and any(
+            span.may(ts, self._margin) for span in spans
+        )
 
     def _read(self, event: Event) -> None:
         match event:
@@ -74,7 +77,7 @@ class Flapping:
         key = (event.route, event.from_target)
         stability = self._stability(*key)
         value = self._add(key, stability.penalty_departure, event.ts)
-        if abs(value - event.penalty) > TOLERANCE * max(1.0, value):
+        if abs(value - event.penalty) > self._tolerance(key) * max(1.0, value):
             self.problems.append(f"{event.ts}: {key} has {event.penalty}, by the log {value}")
 
     def _probe_failed(self, event: AttemptFinished) -> None:
@@ -99,15 +102,19 @@ class Flapping:
         self._values[key] = (value, ts)
         told = self._told.pop(key, None)
         running = bool(self._spans[key]) and self._spans[key][-1].end > ts
-        if told is not None and abs(told.penalty - value) > TOLERANCE * value:
+        if told is not None and abs(told.penalty - value) > self._tolerance(key) * value:
             self.problems.append(f"{ts}: {key} flaps at {told.penalty}, by the log {value}")
-        if value >= stability.suppress_at * (1 + TOLERANCE) and told is None and not running:
+        if (
+            value >= stability.suppress_at * (1 + self._tolerance(key))
+            and told is None
+            and not running
+        ):
             self._spans[key].append(Span(ts))
             self._waiting = (key, ts)
         return value
 
     def _overdue(self, ts: int) -> None:
-        if self._waiting is not None and ts > self._waiting[1] + MARGIN:
+        if self._waiting is not None and ts > self._waiting[1] + self._margin:
             self.problems.append(f"{self._waiting[1]}: {self._waiting[0]} flaps untold")
             self._waiting = None
 
@@ -116,7 +123,7 @@ class Flapping:
         if event.route not in self._routes:
             return
         waiting, self._waiting = self._waiting, None
-        if waiting is not None and waiting[0] == key and abs(waiting[1] - event.ts) <= MARGIN:
+        if waiting is not None and waiting[0] == key and abs(waiting[1] - event.ts) <= self._margin:
             return
         self._spans[key].append(Span(event.ts))
         self._told[key] = event  # A departure's switch is told right behind it.
@@ -131,8 +138,10 @@ class Flapping:
             return
         stability = self._stability(*key)
         value = self._value(key, event.ts)
-        long = (event.ts - spans[-1].start) / MICROS >= stability.suppress_max_seconds - 1e-3
-        if value > stability.reuse_at * (1 + TOLERANCE) and not long:
+        long = (
+            event.ts - spans[-1].start
+        ) / MICROS >= stability.suppress_max_seconds - self._margin / MICROS - 1e-3
+        if value > stability.reuse_at * (1 + self._tolerance(key)) and not long:
             self.problems.append(f"{event.ts}: {key} calms down at {value}")
         if long:
             self._values[key] = (min(value, stability.reuse_at), event.ts)
@@ -142,6 +151,9 @@ class Flapping:
         value, at = self._values.get(key, (0.0, 0))
         half_life = self._stability(*key).half_life_seconds
         return float(value * 2.0 ** (-(ts - at) / MICROS / half_life))
+
+    def _tolerance(self, key: Key) -> float:
+        return TOLERANCE + 2 * self._margin / MICROS / self._stability(*key).half_life_seconds
 
     def _stability(self, route: str, target: str) -> Stability:
         known = self._routes.get(route)
