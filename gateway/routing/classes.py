@@ -313,12 +313,13 @@ STATUSES: Mapping[int, Row] = {
 FOREIGN: Mapping[Foreign, re.Pattern[str]] = {
     Foreign.THOUGHT_SIGNATURE: re.compile(r"thought_?signature", re.IGNORECASE),
     Foreign.THINKING: re.compile(
-        r"signature|redacted_thinking|thinking`? blocks?|encrypted[ _]content|thinking_blocks"
-        r"|reasoning_(content|details)",
+        r"signature|redacted_thinking|thinking`? blocks?|thinking.{0,60}\bsigned|thinking_blocks"
+        r"|encrypted[ _]content|reasoning_(content|details)",
         re.IGNORECASE,
     ),
     Foreign.TOOL_IDS: re.compile(
-        r"tool_use_?id|tool_use\.id|tool[_ ]calls?[_ ]id|tool_calls?\b.{0,20}\bid\b|\bcall_id\b",
+        r"\btool[ _]?(use|calls?|results?)?(\[\d+\])?[ _.]?ids?\b|tool_calls?\b.{0,20}\bid\b"
+        r"|\bcall_id\b",
         re.IGNORECASE,
     ),
 }
