@@ -52,7 +52,7 @@ def usual(upstream: ScriptedUpstream, *targets: str, **more: Any) -> Settings:
 
 
 async def reload(client: Client) -> tuple[int, Any]:
-    got = await client.post("/api/v1/reload", {}, x_evenkeel_actor="ada")
+    got = await client.post("/api/v1/reload", {"note": "why"}, x_evenkeel_actor="ada")
     return got.status, got.json
 
 
@@ -82,9 +82,9 @@ async def test_a_reload_takes_on_what_changed_and_keeps_the_state_of_the_rest(
         await served.settled()
         kinds = "operator_acted,config_reloaded"
         items = (await served.client.api("events", kind=kinds, order="asc"))["items"]
-        assert [(each["kind"], each.get("actor")) for each in items] == [
-            ("operator_acted", "ada"),
-            ("config_reloaded", None),
+        assert [(each["kind"], each.get("actor"), each.get("note")) for each in items] == [
+            ("operator_acted", "ada", "why"),
+            ("config_reloaded", None, None),
         ]
         assert items[1]["changes"] == ["routes[0].targets[1].target"]
         metrics = await served.client.metrics()
