@@ -196,9 +196,11 @@ class Client:
     async def until(self, path: str, seen: Any, seconds: float = PATIENCE_SECONDS) -> Any:
         """Asks `/api/v1/<path>` until `seen` holds for the answer; that answer."""
         async with asyncio.timeout(seconds):
-            while not seen(found := await self.api(path)):
+            while True:
+                found = await self.api(path)
+                if seen(found):
+                    return found
                 await asyncio.sleep(POLL_SECONDS)
-        return found
 
 
 def asked(path: str, model: str, *, stream: bool = False) -> Settings:
