@@ -33,7 +33,7 @@ QUICK = {"SIMULATION_SCHEDULES": "300"}
 JOBS = 2
 LONGEST_SECONDS = 300.0
 """Some mutants never end; that is noticed too."""
-FIRST_FAILURE = re.compile(r"^(?:FAILED|ERROR) (\S+?)(?: - .*)?$", re.MULTILINE)
+FIRST_FAILURE = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
 UNNOTICED, STALE, HANGS = "unnoticed", "its patch does not fit any more", "never ends"
 
 
@@ -61,10 +61,15 @@ def judge(mutant: Mutant, folder: Path) -> Verdict:
         return Verdict(mutant, STALE, held=False)
     path.write_text(fresh, encoding="utf-8")
     try:
-        found = next(filter(None, (failing(stage, folder) for stage in STAGES)), "")
+        found = first_failing(folder)
     finally:
         path.write_text(source, encoding="utf-8")
     return Verdict(mutant, found or UNNOTICED, held=bool(found))
+
+
+def first_failing(folder: Path) -> str:
+    """The first test of all stages that fails there; empty if all pass."""
+    return next(filter(None, (failing(stage, folder) for stage in STAGES)), "")
 
 
 def failing(stage: Sequence[str], folder: Path) -> str:
@@ -113,6 +118,14 @@ def main(words: Sequence[str]) -> int:
     wanted = [each for each in MUTANTS if not words or any(word in each.rule for word in words)]
     width = max((len(each.rule) for each in wanted), default=0)
     with copies(JOBS) as folders, ThreadPoolExecutor(JOBS) as pool:
+        folder = folders.get()
+        already = first_failing(folder)
+        folders.put(folder)
+        if already:
+            sys.stdout.write(
+                f"{already} fails with every rule in its place: nothing can be shown\n"
+            )
+            return 1
 
         def run(mutant: Mutant) -> Verdict:
             folder = folders.get()
