@@ -114,7 +114,7 @@ def test_strategies_are_compared_side_by_side() -> None:
     assert all(name in head for name in STRATEGIES)
     assert row.startswith("mine ")
     assert row.count(" · ") == 2 * len(STRATEGIES)
-    assert "of 0.2 h" in legend
+    assert legend.startswith("Of 0.2 h: ")
 
 
 def test_a_comparison_as_json_has_all_figures() -> None:
