@@ -36,8 +36,9 @@ class Flapping:
         self._spans: dict[Key, list[Span]] = defaultdict(list)
         self._pointers = {each.name: each.targets[0].target for each in config.routes}
         self._told: dict[Key, FlappingStarted] = {}
-        self._waiting: tuple[Key, int] | None = None
-        """A crossing whose event comes behind the failed probe that caused it."""
+        self._waiting: tuple[Key, int, bool] | None = None
+        """A crossing whose event comes behind the failed probe that caused it; whether it must come,
+        which so near to the line is not always known."""
         for event in events:
             self._overdue(event.ts)
             self._read(event)
@@ -104,29 +105,27 @@ class Flapping:
         running = bool(self._spans[key]) and self._spans[key][-1].end > ts
         if told is not None and abs(told.penalty - value) > self._tolerance(key) * value:
             self.problems.append(f"{ts}: {key} flaps at {told.penalty}, by the log {value}")
-        if (
-            value >= stability.suppress_at * (1 + self._tolerance(key))
-            and told is None
-            and not running
-        ):
-            self._spans[key].append(Span(ts))
-            self._waiting = (key, ts)
+        near = stability.suppress_at * self._tolerance(key)
+        if value >= stability.suppress_at - near and told is None and not running:
+            self._waiting = (key, ts, value >= stability.suppress_at + near)
         return value
 
     def _overdue(self, ts: int) -> None:
         if self._waiting is not None and ts > self._waiting[1] + self._margin:
-            self.problems.append(f"{self._waiting[1]}: {self._waiting[0]} flaps untold")
+            key, at, must = self._waiting
             self._waiting = None
+            if must:
+                self.problems.append(f"{at}: {key} flaps untold")
 
     def _started(self, event: FlappingStarted) -> None:
         key = (event.route, event.target)
         if event.route not in self._routes:
             return
         waiting, self._waiting = self._waiting, None
-        if waiting is not None and waiting[0] == key and abs(waiting[1] - event.ts) <= self._margin:
-            return
         self._spans[key].append(Span(event.ts))
-        self._told[key] = event  # A departure's switch is told right behind it.
+        behind = waiting is not None and waiting[0] == key
+        if not behind:
+            self._told[key] = event  # A departure's switch is told right behind it.
 
     def _ended(self, event: FlappingEnded) -> None:
         key = (event.route, event.target)
