@@ -13,7 +13,7 @@ SYSTEM_TEST_PACKAGES :=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run install test test-deps lint format check coverage bench lock clean
+.PHONY: help run install test test-deps lint format check coverage mutation bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -53,6 +53,9 @@ coverage: .venv/installed-test test-deps ## the tests with their coverage of gat
 
 bench: .venv/installed-test ## figures of this machine beside a plain aiohttp gateway, in a minute (ARGS="core streams")
 	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+mutation: .venv/installed-test ## takes each rule of the engine away and asks the tests who notices; minutes (ARGS="probe")
+	$(BIN)/python -m tests.simulation.mutation $(ARGS)
 
 lock: .venv/installed-test ## work out both lock files anew from pyproject.toml
 	@$(PIP) uv

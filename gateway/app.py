@@ -411,7 +411,7 @@ async def _reload_on_hangup(context: Context) -> None:
         await asked.wait()
         asked.clear()
         try:
-            changes = await context.reload("signal")
+            changes = await context.reload("signal", "")
             log.info("the configuration was reloaded", extra={"changes": list(changes)})
         except ReloadRefused as refused:
             problems = list(refused.problems)

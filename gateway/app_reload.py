@@ -12,6 +12,7 @@ from gateway.api.context import Context, ReloadRefused
 from gateway.config import Config
 from gateway.config_file import ConfigError, Loaded
 from gateway.events import ConfigRejected, ConfigReloaded, OperatorActed
+from gateway.units import Timestamp
 
 NEEDS_RESTART = ("server", "storage", "telemetry", "shared_state")
 """Sections whose resources are opened once: sockets, the database file, exporters."""
@@ -36,7 +37,7 @@ class Reloader:
         self._configured = configured
         self._one_at_a_time = asyncio.Lock()
 
-    async def reload(self, context: Context, actor: str) -> list[str]:
+    async def reload(self, context: Context, actor: str, note: str) -> list[str]:
         """The dotted paths that changed. Raises `ReloadRefused`; then nothing has changed."""
         if context.demo:
             # It makes traffic of its own, which on a real provider would cost money.
@@ -49,7 +50,8 @@ class Reloader:
             changes = changed(self._loaded, fresh)
             if impossible := self._impossible(fresh, changes):
                 raise self._refused(context, impossible)
-            self._take_on(context, fresh, changes, actor)
+            acted = _acted(context.clock.now().timestamp, actor, note)
+            self._take_on(context, fresh, changes, acted)
             return changes
 
     def _impossible(self, fresh: Loaded, changes: list[str]) -> list[str]:
@@ -72,7 +74,9 @@ class Reloader:
         context.emit([ConfigRejected(ts=now.timestamp, problems=tuple(problems))])
         return ReloadRefused(problems)
 
-    def _take_on(self, context: Context, fresh: Loaded, changes: list[str], actor: str) -> None:
+    def _take_on(
+        self, context: Context, fresh: Loaded, changes: list[str], acted: OperatorActed
+    ) -> None:
         now = context.clock.now()
         self._loaded = fresh
         context.config = fresh.config
@@ -82,21 +86,25 @@ class Reloader:
         self._configured(fresh.config)
         context.emit(
             [
-                OperatorActed(
-                    ts=now.timestamp,
-                    actor=actor,
-                    action="reload",
-                    route="",
-                    target="",
-                    provider="",
-                    credential="",
-                    note="",
-                    until=None,
-                ),
+                acted,
                 ConfigReloaded(ts=now.timestamp, version=fresh.version, changes=tuple(changes)),
                 *events,
             ]
         )
+
+
+def _acted(ts: Timestamp, actor: str, note: str) -> OperatorActed:
+    return OperatorActed(
+        ts=ts,
+        actor=actor,
+        action="reload",
+        route="",
+        target="",
+        provider="",
+        credential="",
+        note=note,
+        until=None,
+    )
 
 
 def changed(old: Loaded, new: Loaded) -> list[str]:

@@ -72,10 +72,15 @@ def dry_run(
 
         stop(str(error), WRONG)
     scripts = [_changed(each, seed=seed, hours=hours) for each in chosen]
-    if compare:
-        _compare(scripts, hours=hours, as_json=as_json)
-    else:
-        _play(scripts, full=full, as_json=as_json)
+    try:
+        if compare:
+            _compare(scripts, hours=hours, as_json=as_json)
+        else:
+            _play(scripts, full=full, as_json=as_json)
+    except KeyboardInterrupt:
+        from gateway.cli_asked import INTERRUPTED
+
+        sys.exit(INTERRUPTED)
 
 
 def _scripts(names: Sequence[str], config_path: Path | None, route: str) -> list[Script]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import click
 
-from gateway.cli_output import length, print_table, printable, styled, text
+from gateway.cli_output import length, plain, print_table, printable, styled, text
 from gateway.cli_sentences import sentence
 from gateway.dry_run.expecting import Expectation
 from gateway.dry_run.figures import FIGURES, HOUR_SECONDS, Figures
@@ -88,32 +90,42 @@ def print_overview(played: Sequence[Played]) -> None:
     columns = (
         "scenario",
         "result",
-        "requests",
+        "asked",
         "failed",
         "switches",
-        "flapping",
-        "moves/session-hour",
-        "wasted/request",
+        "moves/h",
+        "wasted",
         "primary",
-        "left in",
-        "back in",
     )
     print_table("", columns, [_overview(each) for each in played])
-    faults = [(each.name, fault) for each in played for fault in each.faults]
-    for name, fault in faults:
-        click.echo(f"{name}: {fault}")
+    click.echo(
+        "moves/h: of one session · wasted: failed attempts per request · "
+        "primary: its share of what was served"
+    )
+    for each in played:
+        for fault in each.faults:
+            click.echo(f"{each.name}: {fault}")
 
 
 def print_compared(rows: Mapping[str, Mapping[str, Played]], seconds: float) -> None:
     """The table of weathers and strategies."""
     strategies = list(next(iter(rows.values()), {}))
     cells = [(name, *(cell(each.figures) for each in row.values())) for name, row in rows.items()]
-    print_table("", ("scenario", *strategies), cells)
-    hours = f"{seconds / HOUR_SECONDS:g} h"
+    if _fits(("scenario", *strategies), cells):
+        print_table("", ("scenario", *strategies), cells)
+    else:
+        long = [(name, *pair) for name, *row in cells for pair in zip(strategies, row, strict=True)]
+        print_table("", ("scenario", "strategy", "figures"), long)
     click.echo(
-        f"Each cell, of {hours}: session switches per session-hour · failed attempts per request · "
-        "requests that failed although a candidate was well"
+        f"Of {seconds / HOUR_SECONDS:g} h: session switches per session-hour · "
+        "failed attempts per request · requests that failed although a candidate was well"
     )
+
+
+def _fits(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the table is not wider than the terminal, if there is one."""
+    widest = max(map(len, plain(columns, rows)), default=0)
+    return not sys.stdout.isatty() or widest < shutil.get_terminal_size().columns
 
 
 def cell(figures: Figures) -> str:
@@ -243,12 +255,9 @@ def _overview(played: Played) -> tuple[str, ...]:
         str(figures.requests),
         str(figures.failed),
         str(figures.switches),
-        str(figures.flapping),
         f"{figures.session_moves_per_hour:.2f}",
         f"{figures.wasted_per_request:.3f}",
         f"{figures.primary_share:.0%}",
-        length(figures.time_to_leave_seconds),
-        length(figures.time_to_return_seconds),
     )
 
 

@@ -186,8 +186,7 @@ def _act(path: str, body: Body, common: Mapping[str, Any]) -> None:
 
     gateway = asked(common["config_path"], common["url"]).gateway
     sent = {name: value for name, value in body.items() if value not in ("", None)}
-    if path != "/api/v1/reload":
-        sent["note"] = common["note"]
+    sent["note"] = common["note"]
     found = run(lambda: tell(gateway, path, sent, actor=_actor()))
     if common["as_json"]:
         print_json(found)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from gateway.clock import SystemClock
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress as Bar
 
 PATIENCE_SECONDS: Final = 2.0
@@ -16,10 +17,18 @@ PATIENCE_SECONDS: Final = 2.0
 
 
 class Progress:
-    """Call it with the share that is done, from 0 to 1."""
+    """Call it with the share that is done, from 0 to 1. `console`: None = standard error."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(
+        self,
+        what: str,
+        *,
+        console: Console | None = None,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
         self._what = what
+        self._console = console
+        self._patience_seconds = patience_seconds
         self._clock = SystemClock()
         self._began = self._clock.now().instant
         self._bar: Bar | None = None
@@ -44,14 +53,15 @@ class Progress:
 
     def _due(self) -> bool:
         waited = self._clock.now().instant - self._began
-        return sys.stderr.isatty() and waited >= PATIENCE_SECONDS
+        seen = self._console.is_terminal if self._console is not None else sys.stderr.isatty()
+        return seen and waited >= self._patience_seconds
 
     def _begun(self) -> Bar:
         # 0.1 s to import, and only a terminal needs it.
         from rich.console import Console
         from rich.progress import Progress as Bar
 
-        self._bar = Bar(console=Console(stderr=True), transient=True)
-        self._bar.add_task(self._what, total=1.0)
-        self._bar.start()
-        return self._bar
+        self._bar = bar = Bar(console=self._console or Console(stderr=True), transient=True)
+        bar.add_task(self._what, total=1.0)
+        bar.start()
+        return bar

@@ -233,8 +233,7 @@ class Stability:
     probe_gap_seconds: float = 15.0
     probe_gap_max_seconds: float = 300.0
     probe_starvation_seconds: float = 300.0
-    """Without a fitting request for so long any request may probe; four times as long after each
-    setback."""
+    """Without a fitting request for so long any request may probe; fourfold with each setback."""
     probe_starvation_max_seconds: float = 7200.0
     probe_first_content_seconds: float = 10.0
     return_good_answers: int = 5

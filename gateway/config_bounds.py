@@ -62,6 +62,7 @@ BOUNDS: Final[Mapping[str, Bounds]] = {
     "retry_after_seconds": DURATION_OR_NONE,
     "stated_min_seconds": DURATION_OR_NONE,
     "cooldown_min_seconds": DURATION_OR_NONE,
+    "return_good_seconds": DURATION_OR_NONE,
     "session_stagger_seconds": DURATION_OR_NONE,
     "wait_max_seconds": DURATION_OR_NONE,
     "wait_base_seconds": DURATION_OR_NONE,

@@ -13,7 +13,7 @@ from ipaddress import ip_address
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-from gateway import config_bounds
+from gateway import config_bounds, config_levels
 from gateway.config import (
     Auth,
     Config,
@@ -63,7 +63,7 @@ def warn(config: Config) -> list[str]:
             if provider and not provider.models.permits(each.model):
                 where = f"routes[{n}].targets[{m}]"
                 found.append(f"{where}: {each.target!r} is ruled out by the provider's models")
-    return found
+    return [*found, *config_levels.without_effect(config)]
 
 
 def is_loopback(host: str) -> bool:

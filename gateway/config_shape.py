@@ -51,18 +51,23 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
     "interactive": {
         "long_unavailable_seconds": 20.0,
         "cooldown_min_seconds": 120.0,
+        "probe_starvation_seconds": 120.0,
+        "probe_starvation_max_seconds": 1800.0,
         "probe_first_content_seconds": 5.0,
+        "return_good_seconds": 30.0,
+        "return_good_max_seconds": 900.0,
         "session_pin_seconds": 900.0,
         "session_stable_seconds": 300.0,
         "wait_max_seconds": 5.0,
         "wait_base_seconds": 1.0,
-        "deadline_seconds": 30.0,
         "max_attempts": 3,
     },
     "batch": {
         "long_unavailable_seconds": 180.0,
         "cooldown_min_seconds": 600.0,
         "probe_first_content_seconds": 60.0,
+        "return_good_answers": 10,
+        "return_good_seconds": 120.0,
         "wait_max_seconds": 120.0,
         "wait_base_seconds": 15.0,
         "queue_waiters": 512,
@@ -75,7 +80,8 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 """By name, what differs from the defaults of `Stability`, which are `agentic`.
 
-`interactive`: a person waits, so short waits and an early answer count for more than a warm cache.
+`interactive`: a person waits, so short waits and an early answer count for more than a warm cache. It
+keeps the deadline: with a shorter one the first slow target would use it up, and none could help.
 `batch`: nobody waits, so patience and more attempts count for more than speed.
 """
 

@@ -247,7 +247,7 @@ class Switched:
     to_target: str
     switch: SwitchKind
     reason: str
-    """A failure's name, `recovered`, `hold_ended`, `operator`, …"""
+    """A failure's name, `pool_wide`, `recovered`, `pin`, `reset`, `operator`, …"""
     dwell_seconds: float
     hold_seconds: float
     penalty: float

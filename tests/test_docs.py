@@ -19,6 +19,8 @@ import pytest
 
 from gateway import config, events
 from gateway.cli import cli
+from gateway.config_levels import OF_ACCOUNTS, OF_PLACES, OF_ROUTES
+from gateway.config_shape import PRESETS, preset_values
 from gateway.routing.policy import POLICY, Again, Blame
 from gateway.telemetry import catalogue
 
@@ -178,8 +180,46 @@ def test_every_parameter_named_by_the_page_on_stability_exists() -> None:
         for name in ticked(read("docs/stability.md"))
         if re.fullmatch(r"\w+_(seconds|failures|outcomes|ratio|credentials|multiplier)", name)
     }
+    clocks = {field.name for field in fields(config.Timeouts)}
     assert named
-    assert not named - config.STABILITY_KEYS - {"ready_in_seconds"}
+    assert not named - config.STABILITY_KEYS - clocks - {"ready_in_seconds"}
+
+
+def test_the_page_on_stability_gives_the_values_of_the_presets() -> None:
+    text = read("docs/stability.md").partition("## Presets")[2]
+    shown = {
+        name: dict(zip(PRESETS, map(float, cells.strip(" |").split("|")), strict=True))
+        for name, cells in re.findall(r"^\| `(\w+)` \|(.*\d.*)\|$", text, re.MULTILINE)
+    }
+    values = {preset: preset_values(preset) for preset in PRESETS}
+    assert shown == {
+        name: {preset: float(values[preset][name]) for preset in PRESETS}
+        for name in values["agentic"]
+    }
+
+
+def test_the_table_of_settings_gives_the_defaults_and_the_presets() -> None:
+    text = read("docs/configuration.md")
+    for name in sorted(config.STABILITY_KEYS - {"preset"}):
+        [row] = re.findall(rf"^\| `stability\.{name}` \|(.*)\|$", text, re.MULTILINE)
+        told = [cell.strip(" `") for cell in row.split("|")[:3]]
+        usual = told[0]
+        for preset, cell in zip(PRESETS, told, strict=True):
+            value = PRESETS[preset].get(name, getattr(config.Stability(), name))
+            shown = cell or usual
+            assert shown == str(value) or float(shown) == float(value), (name, preset)
+
+
+def test_the_page_on_stability_puts_every_parameter_on_its_level() -> None:
+    text = read("docs/stability.md").partition("## What can be set where")[2]
+    accounts, routes, places = (
+        ticked(row) - {"rate_limited_*", "quota_exhausted_*", "auth_*"}
+        for row in re.findall(r"^\| in general.*$", text, re.MULTILINE)
+    )
+    ladders = {key for key in OF_ACCOUNTS if key.startswith(("rate_", "quota_", "auth_"))}
+    assert accounts | ladders == OF_ACCOUNTS
+    assert routes == OF_ROUTES
+    assert places == OF_PLACES - {"preset"}
 
 
 # -- metrics -------------------------------------------------------------------------------------

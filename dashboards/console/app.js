@@ -76,8 +76,8 @@ function showStatus(status) {
   at("demo").hidden = !status.demo;
   at("forget").hidden = !kept.key();
   showLink("live", "Live");
-  const {now: _now, uptime_seconds: _up, ...steady} = status;
-  draw("facts", {...steady, routes: 0, providers: 0, cooldowns: 0}, () => view.facts(status));
+  const {now: _now, uptime_seconds: _up, ...lasting} = status;
+  draw("facts", {...lasting, routes: 0, providers: 0, cooldowns: 0}, () => view.facts(status));
   draw("summary", [status.routes, status.providers], () => view.summary(status));
   draw("routes", status.routes, () => view.routes(status));
   draw("cooldowns", status.cooldowns, () => view.cooldowns(status));
@@ -93,9 +93,18 @@ function storeTrouble(store) {
 
 /** What goes on ticking by itself is no change. */
 const TICKING = new Set(["dwell_seconds", "ready_in_seconds", "remaining_seconds"]);
+/** Ends are kept on another clock and come a few microseconds off each time. */
+const TIMES = new Set(["until", "pinned_until", "active_since", "started"]);
+
+function steady(name, value) {
+  if (TICKING.has(name)) return undefined;
+  if (name === "penalty") return Math.round(value / 10);
+  if (name === "moves_left") return value < 1;
+  return TIMES.has(name) && value ? Math.round(value / 1e5) : value;
+}
 
 function draw(id, data, build) {
-  const key = JSON.stringify(data, (name, value) => (TICKING.has(name) ? undefined : value));
+  const key = JSON.stringify(data, steady);
   if (drawn.get(id) === key) return;
   drawn.set(id, key);
   at(id).replaceChildren(...build());

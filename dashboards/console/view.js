@@ -4,9 +4,25 @@ import {
   clockTime, fullTime, place, plainWord, secondsBetween, sentence, ticking, tone,
 } from "./words.js";
 
-const MARKS = {ready: "✓", held: "‖", cooling: "✕", disabled: "–", ok: "✓", failed: "✕", skipped: "–", cancelled: "–"};
+const MARKS = {
+  ready: "✓", held: "‖", cooling: "✕", disabled: "–", suppressed: "≈", trial: "?", probing: "…", drained: "▽",
+  ok: "✓", failed: "✕", skipped: "–", cancelled: "–",
+};
+
+/** What a state means, for who points at it. */
+const STATES = {
+  ready: "may be used",
+  held: "usable, but its fallback cooldown puts it behind the others of this route",
+  cooling: "nothing of it is tried now",
+  suppressed: "usable, but it makes the route flap and stands behind the others",
+  trial: "its rest is over; the next request that may test it will",
+  probing: "its rest is over, and one request is testing it",
+  drained: "an operator lets it take no new requests",
+  disabled: "it has no credential",
+};
 
 const WAITING_SHOWN = 100; // Fewer are what one moment brings.
+const PENALTY_SHOWN = 50; // A twentieth of one departure: below it says nothing.
 
 /** An element: `class` and other attributes, `data` for data-*, then its children. */
 export function make(tag, {data = {}, ...attributes} = {}, ...children) {
@@ -24,7 +40,7 @@ export function make(tag, {data = {}, ...attributes} = {}, ...children) {
 const hearingOnly = (text) => make("span", {class: "hearing-only"}, text);
 
 function chip(state) {
-  return make("span", {class: "chip", data: {state}},
+  return make("span", {class: "chip", title: STATES[state], data: {state}},
     make("span", {class: "mark", "aria-hidden": "true"}, MARKS[state] ?? "•"), plainWord(state));
 }
 
@@ -93,19 +109,50 @@ function routeCard(route, now) {
       make("h3", {}, route.route),
       make("span", {class: "badge", data: {tone: first ? "good" : "warn"}},
         first ? "first target" : `fallback, target ${place + 1} of ${route.targets.length}`),
+      flappingBadge(route), pinBadge(route, now),
       make("p", {class: "serving"}, "served by ", make("strong", {}, route.active), " for ",
         make("span", {class: "number", data: {since: route.active_since}}, ticking(Math.floor(route.dwell_seconds))))),
-    make("ol", {class: "targets"}, route.targets.map((each) => targetRow(each, now))));
+    make("ol", {class: "targets"}, route.targets.map((each) => targetRow(each, now))),
+    crowd(route));
+}
+
+function flappingBadge(route) {
+  if (!route.flapping) return null;
+  const damped = route.targets.filter((each) => each.suppressed).map((each) => each.target).join(", ");
+  return make("span", {class: "badge", title: `because of ${damped}`, data: {tone: "bad"}}, "flapping");
+}
+
+function pinBadge(route, now) {
+  if (!route.pinned) return null;
+  return make("span", {class: "badge", title: "an operator's choice", data: {tone: "plain"}},
+    `pinned to ${route.pinned}`,
+    route.pinned_until ? [" for ", countdown(route.pinned_until, now, `until ${fullTime(route.pinned_until)}`)] : null);
+}
+
+/** Who is on the route beside the requests that just pass. */
+function crowd(route) {
+  const told = [
+    route.sessions ? `${route.sessions} ${route.sessions === 1 ? "session" : "sessions"}` : "",
+    route.waiting ? `${route.waiting} waiting` : "",
+    route.moves_left < 1 ? "no return allowed for now" : "",
+  ].filter(Boolean);
+  return told.length ? make("p", {class: "crowd"}, told.join(" · ")) : null;
 }
 
 function targetRow(row, now) {
   const rests = row.state !== "ready" && row.until && row.until > now;
+  const penalty = Math.round(row.penalty);
+  const words = [
+    row.reason ? plainWord(row.reason) : "",
+    row.good_answers ? `${row.good_answers} good ${row.good_answers === 1 ? "answer" : "answers"} so far` : "",
+    penalty >= PENALTY_SHOWN ? `penalty ${penalty}` : "",
+  ].filter(Boolean).join(" · ");
   return make("li", {class: "target", data: {active: row.active ? "yes" : undefined}},
     make("span", {class: "target-name"}, row.target,
       row.active ? make("span", {class: "serves"}, "serves") : null),
     chip(row.state),
-    make("span", {class: "why"}, plainWord(row.reason),
-      rests ? make("span", {class: "left"}, row.reason ? " · " : "", countdown(row.until, now, `until ${fullTime(row.until)}`)) : null),
+    make("span", {class: "why"}, words,
+      rests ? make("span", {class: "left"}, words ? " · " : "", countdown(row.until, now, `until ${fullTime(row.until)}`)) : null),
     make("span", {class: "keys", title: "credentials ready"},
       `${row.credentials_ready}/${row.credentials}`, make("span", {class: "unit"}, " keys"), hearingOnly(" ready")));
 }

@@ -76,7 +76,7 @@ function attemptSentence(row) {
 }
 
 function switchSentence(row) {
-  const verb = row.switch === "return" ? "returned" : "switched";
+  const verb = {return: "returned", operator: "was moved"}[row.switch] ?? "switched";
   const back = row.reversal ? ", a reversal" : "";
   return `${row.route} ${verb} ${row.from} → ${row.to}${brackets(row.reason)}, after ${length(row.dwell_seconds)}${back}`;
 }
@@ -91,7 +91,46 @@ function cooldownSentence(row) {
 
 function endedSentence(row) {
   const what = row.source === "hold" ? `hold on ${row.route}` : "rest";
-  return `${place(row)}: ${what} over after ${length(row.duration_seconds)}${brackets(row.ended)}`;
+  return `${place(row)}: ${what} over after ${length(row.duration_seconds)}${brackets(row.ended, row.actor, row.note)}`;
+}
+
+/** From when it happened to `until`; empty where there is no end. */
+function span(row) {
+  return row.until && row.ts ? length(secondsBetween(row.ts, row.until)) : "";
+}
+
+function flappingSentence(row) {
+  const penalty = typeof row.penalty === "number" ? `penalty ${Math.round(row.penalty)}` : "";
+  const longest = span(row) ? `for ${span(row)} at most` : "";
+  return `${row.route} is flapping because of ${row.target}${brackets(penalty, longest)}`;
+}
+
+function sessionSentence(row) {
+  const key = (name) => (name ? ` [${name}]` : "");
+  const told = brackets(row.move, row.reason);
+  if (row.from === row.to) {
+    return `${row.route}: session moved to another key of ${row.to}: ${row.from_credential} → ${row.to_credential}${told}`;
+  }
+  return `${row.route}: session moved ${row.from}${key(row.from_credential)} → ${row.to}${key(row.to_credential)}${told}`;
+}
+
+const ACTS = {
+  reset: (about) => `ended the cooldowns of ${about}`,
+  rest: (about, lasting) => `let ${about} rest${lasting}`,
+  drain: (about, lasting) => `drained ${about}${lasting}`,
+  enable: (about) => `enabled ${about}`,
+  pin: (about, lasting, route) => `pinned ${route} to ${about}${lasting}`,
+  unpin: (about, lasting, route) => `unpinned ${route}`,
+  clear_penalty: (about, lasting, route) => `cleared the penalties of ${route}`,
+  reload: () => "had the configuration read again",
+};
+
+function operatorSentence(row) {
+  const about = (row.credential ? place(row) : row.target || row.provider) || "everything";
+  const lasting = span(row) ? ` for ${span(row)}` : "";
+  const said = ACTS[row.action]?.(about, lasting, row.route) ?? `${plainWord(row.action)} ${about}`;
+  // The note is somebody's own words: they stay as they were written.
+  return `${row.actor || "operator"} ${said}${row.note ? ` (${row.note})` : ""}`;
 }
 
 function rejectedSentence(row) {
@@ -109,16 +148,15 @@ const SENTENCES = {
   cooldown_extended: (row) =>
     `${place(row)} rests longer, ${length(row.duration_seconds)} in all: ${plainWord(row.reason)}${brackets(row.source)}`,
   cooldown_ended: endedSentence,
-  flapping_started: (row) => `${row.route} is flapping because of ${row.target}`,
+  flapping_started: flappingSentence,
   flapping_ended: (row) => `${row.route} is steady again after ${length(row.duration_seconds)}`,
-  session_moved: (row) => `${row.route}: session moved ${row.from} → ${row.to}${brackets(row.move, row.reason)}`,
+  session_moved: sessionSentence,
   history_adapted: (row) =>
     `${place(row)} refused another's ${(row.adapted ?? []).map(plainWord).join(", ")}: sent again without${brackets(row.reason)}`,
   pool_wide_failure: (row) =>
     `${row.credentials} credentials of ${row.provider} failed alike: ${plainWord(row.failure)}`,
   local_network: (row) => `no provider can be reached (${row.providers} tried): the network on this side?`,
-  operator_acted: (row) =>
-    `${row.actor || "operator"}: ${row.action} ${row.target || row.route || place(row)}${brackets(row.note)}`,
+  operator_acted: operatorSentence,
   config_reloaded: (row) => `configuration reloaded as ${row.version}`,
   config_rejected: rejectedSentence,
   process_started: (row) => `gateway ${row.version} started`,
@@ -143,7 +181,7 @@ export const KINDS = {
 /** How an event is marked: good, bad, warn or plain. The sentence says it too. */
 export function tone(row) {
   switch (row.kind) {
-    case "switched": return row.switch === "return" ? "good" : "warn";
+    case "switched": return {return: "good", operator: "plain"}[row.switch] ?? "warn";
     case "cooldown_started": case "cooldown_extended": return row.source === "hold" ? "warn" : "bad";
     case "cooldown_ended": case "flapping_ended": return "good";
     case "flapping_started": case "pool_wide_failure": case "local_network":

@@ -70,7 +70,7 @@ class ReloadRefused(Exception):
         self.problems = tuple(problems)
 
 
-async def no_reload(_actor: str) -> Sequence[str]:
+async def no_reload(_actor: str, _note: str) -> Sequence[str]:
     """Of a gateway whose configuration has no source to read again."""
     raise ReloadRefused(("there is no configuration to read again",))
 
@@ -95,9 +95,9 @@ class Context:
     rng: Random
     console: Mapping[str, tuple[bytes, str]] = field(default_factory=dict)
     """File name → content and type."""
-    reload: Callable[[str], Awaitable[Sequence[str]]] = no_reload
-    """Reads the configuration again on behalf of an actor. The dotted paths that changed; raises
-    `ReloadRefused`."""
+    reload: Callable[[str, str], Awaitable[Sequence[str]]] = no_reload
+    """Reads the configuration again on behalf of an actor, with a note. The dotted paths that
+    changed; raises `ReloadRefused`."""
     ready: bool = False
     """Started, and not yet asked to stop."""
     internal_errors: int = 0

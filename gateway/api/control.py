@@ -69,9 +69,9 @@ async def on_route(request: web.Request) -> web.Response:
 
 async def reload(request: web.Request) -> web.Response:
     """Reads the configuration again; what is wrong with it is told and the old one stays."""
-    context = request.app[CONTEXT]
+    context, body = request.app[CONTEXT], await _body(request)
     try:
-        changes = await context.reload(_actor(request))
+        changes = await context.reload(_actor(request), _note(body))
     except ReloadRefused as refused:
         message = "The configuration was not taken on; the old one is still in force."
         problems = list(refused.problems)
@@ -84,7 +84,7 @@ def _act(request: web.Request, body: Body, done: Done) -> web.Response:
     context = request.app[CONTEXT]
     act = Act(
         actor=_actor(request),
-        note=body.note[:NOTE_CHARS_MAX],
+        note=_note(body),
         expires_seconds=body.expires_seconds,
     )
     try:
@@ -99,6 +99,10 @@ def _shown(event: Event) -> dict[str, Any]:
     fields: dict[str, Any] = msgspec.to_builtins(event)
     named = {RENAMED.get(name, name): value for name, value in fields.items()}
     return {"kind": event.kind, **named}
+
+
+def _note(body: Body) -> str:
+    return body.note[:NOTE_CHARS_MAX]
 
 
 def _actor(request: web.Request) -> str:

@@ -24,12 +24,13 @@ BLIND: Mapping[str, Any] = MappingProxyType(
         "damping": Damping.OFF,
         "cooldown_min_seconds": 0.0,
         "cooldown_multiplier": 0.0,
-        "session_idle_seconds": 0.0,
+        "session_idle_seconds": -1.0,  # Idle from the first moment on, also within one.
         # Back at the first chance: one good answer is enough, and there is no budget of moves.
         "probe_gap_seconds": 0.0,
         "probe_gap_max_seconds": 0.0,
         "return_good_answers": 1,
         "return_good_seconds": 0.0,
+        "return_good_max_seconds": 0.0,
         "moves_burst": NEVER,
         "moves_refill_seconds": NO_TIME,
         "ramp_step_seconds": NO_TIME,

@@ -37,10 +37,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class VirtualClock:
-    """Implements `Clock` on the running `VirtualLoop`."""
+    """Implements `Clock` on the running loop, which is a `VirtualLoop`."""
+
+    def __init__(self) -> None:
+        self._time = asyncio.get_running_loop().time
 
     def now(self) -> Moment:
-        instant = asyncio.get_running_loop().time()
+        instant = self._time()
         passed = round((instant - START_INSTANT) * MICROS)
         return Moment(Instant(instant), Timestamp(START_TIMESTAMP + passed))
 

@@ -274,7 +274,7 @@ class Attempt:
         return AttemptFailed(replace(_bad(verdict), repairs=self._repairs(verdict)), kept)
 
     def _repairs(self, verdict: Verdict) -> tuple[str, ...]:
-        if verdict.foreign is None or self.send.adapt:
+        if verdict.foreign is None:
             return ()
         return self.inbound.adapt(self.send.model, self.send.drop, verdict.foreign)
 

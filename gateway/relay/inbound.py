@@ -58,9 +58,11 @@ class Inbound:
         return found
 
     def adapt(self, model: str, drop: tuple[str, ...], foreign: Foreign) -> tuple[str, ...]:
-        """Makes the body without what the provider has refused, and says what that was."""
-        body, dropped = self.body_for(model, drop)
+        """Makes the body without what the provider has refused, and says what that was; nothing
+        where all of it was adapted before."""
+        key = (model, drop)
+        body, dropped = self.body_for(model, drop, adapted=key in self._adapted)
         body, done = adapt(body, foreign)
         if done:
-            self._adapted[model, drop] = (body, dropped)
+            self._adapted[key] = (body, dropped)
         return done

@@ -21,6 +21,7 @@ from gateway.routing.patience import Patience
 from gateway.routing.policy import POLICY, RETRY_PAUSE_SECONDS, Again, Blame
 from gateway.routing.pool import Pool
 from gateway.routing.record import Attempt, Record
+from gateway.routing.repairs import Repairs
 from gateway.routing.resting import Blamed, blamed_scope
 from gateway.routing.seating import Seating
 from gateway.routing.state import Candidate, RouteState
@@ -82,8 +83,7 @@ class Call:
         self._counted = 0
         self._by_provider: dict[str, int] = {}
         self._repeated = False
-        self._adapted: dict[str, tuple[str, ...]] = {}
-        """By target, what of the history is adapted for it from its refusal on."""
+        self._repairs = Repairs()
         self._deadline_seconds = deadline_seconds(
             self._stability,
             stream=facts.stream,
@@ -105,7 +105,7 @@ class Call:
             return self._give_up(now, own_fault=True), []
         if now.instant >= self._deadline or (bad and bad.failure is Failure.DEADLINE):
             return self._give_up(now, deadline_passed=True), []
-        if bad is not None and self._repairable(bad):
+        if bad is not None and self._repairs.cure(bad):
             return self._adapt(bad, now)
         choice = self._pool.choose(self.route, self._wanted, now)
         self._skips = choice.skips
@@ -133,20 +133,16 @@ class Call:
 
     def _final(self, bad: Bad) -> bool:
         """The request itself is at fault: no other candidate would take it either."""
-        if self._repairable(bad):
+        if self._repairs.cure(bad):
             return False
         if bad.failure is Failure.CONTEXT_TOO_LONG:
             return not self.route.chain.route.fallback_on_context_too_long
         return POLICY[bad.failure].blame is Blame.NOBODY and bad.failure is not Failure.DEADLINE
 
-    def _repairable(self, bad: Bad) -> bool:
-        """Refused for what another provider left in the history; cured once for each target."""
-        return bool(bad.repairs) and self._current().candidate.target.name not in self._adapted
-
     def _adapt(self, bad: Bad, now: Moment) -> tuple[Send, list[Event]]:
         """The same candidate once more, with the history adapted. Nobody is to blame."""
         last = self._current()
-        self._adapted[last.candidate.target.name] = bad.repairs
+        self._repairs.made(last.candidate.target.name, bad)
         send = self._send(last.candidate, probe=last.probe, now=now)
         return send, [self._record.adapted_event(self._current(), bad, now)]
 
@@ -199,7 +195,7 @@ class Call:
             credential=candidate.credential.config,
             model=candidate.target.model,
             drop=candidate.hop.config.drop,
-            adapt=candidate.target.name in self._adapted,
+            adapt=bool(self._repairs.of(candidate.target.name)),
             probe=probe,
             timeouts=timeouts,
             by_deadline=by_deadline,
@@ -273,8 +269,10 @@ class Call:
             trigger=Trigger(bad.failure.value, self.facts.request_id, attempt.id),
         )
         self._pool.give_back(candidate, attempt.id)
-        if not self._repairable(bad):
+        if not self._repairs.cure(bad):
             self._spend(candidate, bad.failure)
+        if POLICY[bad.failure].blame is Blame.CAPACITY:
+            self._seating.limited(candidate)
         if committed:
             self._record.keep(seen)
             events += self._leave_for_good(attempt, bad, now)
@@ -345,7 +343,7 @@ class Call:
     def adapted(self) -> tuple[str, ...]:
         """What of the history was adapted for whoever served."""
         served = self.served()
-        return self._adapted.get(served.target.name, ()) if served is not None else ()
+        return self._repairs.of(served.target.name) if served is not None else ()
 
     def fallback(self) -> tuple[str, str]:
         """Target that should have served and why it did not; empty strings without a fallback."""

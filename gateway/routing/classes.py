@@ -31,6 +31,7 @@ POLICY = Failure.CONTENT_POLICY
 TIMEOUT = "upstream_timeout"
 WINDOW = "quota_window"
 BILLING = "billing"
+BALANCE = "credit_balance"
 TIER = "not_on_this_tier"
 TOO_LARGE = "too_large_for_limit"
 """One request above the whole window: no key rests for it, and the same request never fits."""
@@ -146,8 +147,9 @@ OPENAI: Table = (
     row(SERVER, "vector_store_timeout", reason=TIMEOUT),
 )
 
+_OWN_BALANCE = r"^(your )?credit balance"
 _OWN_LIMIT = (
-    r"^your credit balance|^you have reached your (specified )?(api |workspace )?(usage|spend)"
+    r"^you have reached your (specified )?(api |workspace )?(usage|spend)"
     r"|^this (organization|workspace) .{0,40}(usage|spend) limits?"
 )
 
@@ -167,6 +169,7 @@ ANTHROPIC: Table = (
     row(AUTH, "permission_error", status=(401, 403)),
     row(MODEL, "not_found_error", status=404),
     row(LIMIT, "rate_limit_error", status=(429, 503, 529)),
+    row(QUOTA, status=(400, 403, 429), says=_OWN_BALANCE, reason=BALANCE),
     row(QUOTA, status=(400, 403, 429), says=_OWN_LIMIT, reason=BILLING),
 )
 
@@ -310,12 +313,13 @@ STATUSES: Mapping[int, Row] = {
 FOREIGN: Mapping[Foreign, re.Pattern[str]] = {
     Foreign.THOUGHT_SIGNATURE: re.compile(r"thought_?signature", re.IGNORECASE),
     Foreign.THINKING: re.compile(
-        r"signature|redacted_thinking|thinking`? blocks?|encrypted[ _]content|thinking_blocks"
-        r"|reasoning_(content|details)",
+        r"signature|redacted_thinking|thinking`? blocks?|thinking.{0,60}\bsigned|thinking_blocks"
+        r"|encrypted[ _]content|reasoning_(content|details)",
         re.IGNORECASE,
     ),
     Foreign.TOOL_IDS: re.compile(
-        r"tool_use_?id|tool_use\.id|tool[_ ]calls?[_ ]id|tool_calls?\b.{0,20}\bid\b|\bcall_id\b",
+        r"\btool[ _]?(use|calls?|results?)?(\[\d+\])?[ _.]?ids?\b|tool_calls?\b.{0,20}\bid\b"
+        r"|\bcall_id\b",
         re.IGNORECASE,
     ),
 }

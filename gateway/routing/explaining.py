@@ -159,6 +159,8 @@ class _View:
         target, now = hop.target, self.now
         state, rest = _state(hop, key, now.instant)
         skip = self._skip(hop, key)
+        if state is State.COOLING and skip is not None and skip.reason is SkipReason.HELD:
+            skip = None  # It rests as well, and that weighs more than standing behind.
         until = skip.until if skip is not None else rest.until if rest is not None else None
         able = self.pool.able(self.route, hop, self.wanted, now)
         mine = self.candidate

@@ -67,7 +67,7 @@ def served(
         kind, request = SwitchKind.OPERATOR, trigger.request_id
         return move(route, hop, kind, OPERATOR, now=now, request=request, trace=trace)
     reason = rest.reason if rest else "unavailable"
-    cause = Trigger(reason, trigger.request_id, trigger.attempt_id)
+    cause = Trigger(reason, trigger.request_id)  # No attempt of this request is to blame.
     events = _hold(active, now=now, trigger=cause, rng=rng)
     events += penalize(route, active, active.stability.penalty_departure, now=now)
     _judge(active, now.instant)

@@ -38,6 +38,7 @@ class Seating:
             self.binding = route.sessions.find(
                 self._key, facts.body_tokens, self._stability, now, look_only=look_only
             )
+        self._limited = False
         self._going_home = self.binding is not None and self._may_go_home(self.binding, now)
         self.seat: Seat | None = None
         if self.binding is not None:
@@ -47,6 +48,12 @@ class Seating:
     def new_session(self) -> bool:
         """A session with a name of its own that lives nowhere yet."""
         return bool(self._facts.session) and self.binding is None
+
+    def limited(self, candidate: Candidate) -> None:
+        """`candidate` has refused the request for a limit. Where it is the session's own seat, the
+        session stays with whoever serves it instead, however soon the limit is over: its prompt is
+        cached there now, and one fewer presses on the limit."""
+        self._limited = self._limited or (self.seat is not None and self.seat.holds(candidate))
 
     def served(self, candidate: Candidate, *, probe: bool, now: Moment) -> list[Event]:
         """Content comes from `candidate`.
@@ -65,7 +72,8 @@ class Seating:
         if binding.seat.holds(candidate):
             return []
         scout = probe and candidate.hop.index < binding.seat.hop.index
-        if not returns and not scout and self._stays(binding.seat, now.instant):
+        stays = not self._limited and self._stays(binding.seat, now.instant)
+        if not returns and not scout and stays:
             return []  # One rescued request is no move, nor is a probe of a key.
         if home:
             if not scout:

@@ -175,9 +175,11 @@ def _must_not_think(fields: Mapping[str, msgspec.Raw], messages: list[Message]) 
 
 def _any_thought(message: Message) -> bool:
     """A stand-in on each step's first call, in Google's place for it in the OpenAI dialect."""
+    stand_in = {"google": {"thought_signature": ANY_THOUGHT}}
     for call in _mappings(message.get("tool_calls"))[:1]:
-        call["extra_content"] = {"google": {"thought_signature": ANY_THOUGHT}}
-        return True
+        if call.get("extra_content") != stand_in:
+            call["extra_content"] = stand_in
+            return True
     return False
 
 

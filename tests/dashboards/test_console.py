@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.routing.snapshot import State
 from storage.rows import KINDS
 
 CONSOLE = Path(__file__).parents[2] / "dashboards" / "console"
@@ -69,5 +70,14 @@ def test_both_schemes_give_every_colour() -> None:
 
 def test_states_have_a_mark_and_a_word_beside_the_colour() -> None:
     view = (CONSOLE / "view.js").read_text(encoding="utf-8")
-    [marks] = re.findall(r"const MARKS = \{(.*?)\};", view)
-    assert {"ready", "held", "cooling", "disabled"} <= names(r"(\w+):", marks)
+    for table in ("MARKS", "STATES"):
+        [known] = re.findall(rf"const {table} = \{{(.*?)\}};", view, re.DOTALL)
+        assert {state.value for state in State} <= names(r"(\w+):", known)
+
+
+def test_every_act_of_an_operator_is_said_in_words() -> None:
+    words = (CONSOLE / "words.js").read_text(encoding="utf-8")
+    table = words.partition("const ACTS = {")[2].partition("\n};")[0]
+    hands = Path(__file__).parents[2] / "gateway" / "routing" / "hands.py"
+    told = names(r'_told\("(\w+)"', hands.read_text(encoding="utf-8")) | {"reload"}
+    assert set(re.findall(r"^  (\w+):", table, flags=re.MULTILINE)) == told

@@ -41,10 +41,14 @@ def scaled(**seconds: float) -> dict[str, float]:
 BREAKER = {
     **scaled(breaker_base=2, breaker_cap=16, cooldown_min=2, breaker_window=120),
     "breaker_failures": 1,
+    "suppress_at": 1900,
+    "reuse_at": 600,
 }
+"""The line to flapping is lower than usual: the ladder takes most of a minute to climb, and leaves
+time for one departure and five failed probes at most."""
 PROBING = scaled(probe_gap=1, probe_gap_max=8, ramp_step=0.6)
 CAREFUL = {**BREAKER, **PROBING, **scaled(return_good=2), "return_good_answers": 3}
-HASTY = {**BREAKER, **PROBING, "return_good_seconds": 0.001, "return_good_answers": 1}
+HASTY = {**BREAKER, **PROBING, "return_good_seconds": 0, "return_good_answers": 1}
 """Goes back at the first good answer, so that nothing but damping keeps it from swinging."""
 
 

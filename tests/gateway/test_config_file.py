@@ -127,7 +127,7 @@ routes:
 """
     config = parse(text, environ={})
     assert config.stability.deadline_seconds == 600.0
-    assert config.provider_stability("sim").deadline_seconds == 30.0
+    assert config.provider_stability("sim").deadline_seconds == 90.0
     assert config.provider_stability("sim").max_attempts == 9
     assert config.provider_stability("sim").queue_waiters == 64
     assert config.route_stability(config.routes[0]).deadline_seconds == 90.0
@@ -252,7 +252,7 @@ providers:
     quota_groups: {i: [j]}
     billing: flat
     timeouts: {connect_seconds: 9, headers_seconds: 10, first_content_seconds: 11, idle_seconds: 12}
-    errors: [{failure: auth, status: 401, body: k}]
+    errors: [{failure: auth, status: 401, body: k, scope: credential}]
     simulated:
       seed: 13
       first_token_seconds: 14
@@ -271,7 +271,7 @@ providers:
     stability: {max_attempts: 3}
 routes:
   - name: l
-    targets: [{target: full/f, context_tokens: 24, drop: [thinking]}]
+    targets: [{target: full/f, context_tokens: 24, first_content_seconds: 25, drop: [thinking]}]
     return: manual
     allow_metered_fallback: false
     fallback_on_context_too_long: true

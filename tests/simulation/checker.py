@@ -17,6 +17,7 @@ from gateway.events import (
     AttemptOutcome,
     CandidateSkipped,
     Event,
+    OperatorActed,
     RequestFinished,
     RequestOutcome,
     Scope,
@@ -40,7 +41,7 @@ def from_items(items: Iterable[Mapping[str, Any]]) -> list[Stamped]:
     return [rows.stamped(dict(each)) for each in items]
 
 
-def check_stamped(config: Config, stamped: Sequence[Stamped]) -> list[str]:
+def check_stamped(config: Config, stamped: Sequence[Stamped], *, margin: int = MARGIN) -> list[str]:
     """`check`, and the numbers of the events: within one boot there is no gap."""
     problems: list[str] = []
     last: dict[str, int] = {}
@@ -49,27 +50,36 @@ def check_stamped(config: Config, stamped: Sequence[Stamped]) -> list[str]:
         if before is not None and each.seq != before + 1:
             problems.append(f"boot {each.boot_id}: after {before} comes {each.seq}")
         last[each.boot_id] = each.seq
-    return problems + check(config, [each.event for each in stamped])
+    return problems + check(config, [each.event for each in stamped], margin=margin)
 
 
-def check(config: Config, events: Sequence[Event]) -> list[str]:
-    """What of the log cannot be explained; in the order of the checks, then of time."""
-    checker = Checker(config, events)
+def check(config: Config, events: Sequence[Event], *, margin: int = MARGIN) -> list[str]:
+    """What of the log cannot be explained; in the order of the checks, then of time.
+
+    `margin`: the microseconds within which the order of things is not known.
+    """
+    checker = Checker(config, events, margin=margin)
     checker.run()
     return checker.problems
 
 
 class Checker:
-    def __init__(self, config: Config, events: Sequence[Event]) -> None:
+    def __init__(self, config: Config, events: Sequence[Event], *, margin: int) -> None:
         self._config = config
+        self._margin = margin
         self._events = events
-        self._line = Timeline(config, events)
+        self._line = Timeline(config, events, margin=margin)
         self._requests = by_request(events)
         self._routes: dict[str, Route] = {each.name: each for each in config.routes}
-        self._flapping = Flapping(config, events)
+        self._flapping = Flapping(config, events, margin=margin)
         self.problems: list[str] = []
         self._pointers: dict[str, list[tuple[int, str]]] = {
             each.name: [(0, self._first(each))] for each in config.routes
+        }
+        self._pinned = {
+            event.route
+            for event in events
+            if isinstance(event, OperatorActed) and event.action == "pin"
         }
         self._goods: dict[str, list[int]] = defaultdict(list)
         """When a target gave whole good answers since its last failure."""
@@ -112,8 +122,10 @@ class Checker:
             self._say(event, f"leaves {event.from_target}; the pointer is on {pointer}")
         if event.to_target == pointer:
             self._say(event, "goes nowhere")
-        if since and abs(event.dwell_seconds * 1e6 - (event.ts - since)) > 1000:
-            self._say(event, f"stayed {event.dwell_seconds} s, by the log {(event.ts - since) / 1e6}")
+        if since and abs(event.dwell_seconds * 1e6 - (event.ts - since)) > 1000 + self._margin:
+            self._say(
+                event, f"stayed {event.dwell_seconds} s, by the log {(event.ts - since) / 1e6}"
+            )
         undone = len(chain) > 1 and chain[-2][1] == event.to_target
         if event.reversal is not undone:
             self._say(event, f"reversal {event.reversal}, by the log {undone}")
@@ -140,7 +152,7 @@ class Checker:
         good = self._goods[event.to_target]
         if len(good) < stability.return_good_answers:
             self._say(event, f"returns on {len(good)} good answers")
-        elif (good[-1] - good[0]) / 1e6 + 1e-3 < min(
+        elif (good[-1] - good[0]) / 1e6 + 1e-3 + self._margin / 1e6 < min(
             stability.return_good_seconds, stability.return_good_max_seconds
         ):
             self._say(event, f"returns on good answers within {(good[-1] - good[0]) / 1e6} s")
@@ -161,10 +173,12 @@ class Checker:
     def _pointer_at(self, route: str, ts: int) -> set[str]:
         """Where the pointer may have been; two places at the moment of a switch."""
         chain = self._pointers.get(route, [])
-        found = {target for at, target in chain if at <= ts - MARGIN}
-        last = [target for at, target in chain if at <= ts - MARGIN][-1:]
-        return set(last) | {target for at, target in chain if abs(at - ts) <= MARGIN} if found else (
-            {target for _, target in chain}
+        found = {target for at, target in chain if at <= ts - self._margin}
+        last = [target for at, target in chain if at <= ts - self._margin][-1:]
+        return (
+            set(last) | {target for at, target in chain if abs(at - ts) <= self._margin}
+            if found
+            else ({target for _, target in chain})
         )
 
     # -- attempts ------------------------------------------------------------------------------
@@ -176,6 +190,8 @@ class Checker:
         if not event.probe:
             if resting or trial:
                 self._say(event, f"is no probe of {resting or trial}")
+            if not self._in_order(event):
+                self._say(event, "goes by the pointer's target for no reason")
             return
         may = any(
             self._line.may_rest(place, event.started)
@@ -184,6 +200,27 @@ class Checker:
         )
         if not may and not self._better(event):
             self._say(event, "is a probe of what was proved")
+
+    def _in_order(self, event: AttemptFinished) -> bool:
+        """On the pointer's target, or that one was passed over; sessions and pins go their own way."""
+        mine = f"{event.provider}/{event.model}"
+        pointers = self._pointer_at(event.route, event.started)
+        if event.session or event.route in self._pinned or not pointers or mine in pointers:
+            return True
+        passed = {
+            f"{each.provider}/{each.model}"
+            for each in self._requests[event.request_id]
+            if isinstance(each, AttemptFinished | CandidateSkipped) and each.n < event.n
+        }
+        return any(
+            each in passed or self._stands_back(event.route, each, event.started)
+            for each in pointers
+        )
+
+    def _stands_back(self, route: str, target: str, ts: int) -> bool:
+        provider, _, model = target.partition("/")
+        held = self._line.may_rest((Scope.TARGET, provider, model, "", route), ts)
+        return bool(held) or self._flapping.suppressed(route, target, ts)
 
     def _better(self, event: AttemptFinished) -> bool:
         """Better than where the pointer was: a probe for the sake of a return."""
@@ -223,12 +260,14 @@ class Checker:
         )
 
     def _is_rest(self, span: RestSpan, event: CandidateSkipped) -> bool:
-        _, until, reason, _ = span.step(event.ts)
+        _, until, reason, _ = span.step(event.ts, self._margin)
         known = any(
-            each[2] == event.cause and event.until is not None and abs(each[1] - event.until) < 1000
+            each[2] == event.cause
+            and event.until is not None
+            and abs(each[1] - event.until) < 1000 + self._margin
             for each in span.steps
         )
-        told = event.until is not None and abs(until - event.until) < 1000
+        told = event.until is not None and abs(until - event.until) < 1000 + self._margin
         return known or (reason == event.cause and told)
 
     def _held(self, event: CandidateSkipped) -> bool:
@@ -315,7 +354,7 @@ class Checker:
         mine = self._requests[event.request_id]
         tried = [each for each in mine if isinstance(each, AttemptFinished)]
         passed = [each for each in mine if isinstance(each, CandidateSkipped)]
-        numbers = sorted(each.n for each in (*tried, *passed))
+        numbers = sorted([*(each.n for each in tried), *(each.n for each in passed)])
         if numbers != list(range(1, len(numbers) + 1)):
             self._say(event, f"has candidates {numbers}")
         if (event.attempts, event.skipped) != (len(tried), len(passed)):

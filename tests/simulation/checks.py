@@ -23,6 +23,7 @@ from gateway.events import (
 from gateway.routing.choosing import Wanted
 from gateway.routing.policy import POLICY, RETRY_PAUSE_SECONDS, Again, Blame
 from gateway.routing.readiness import candidate_spots
+from gateway.routing.resting import NETWORK
 from gateway.routing.state import Candidate, RouteState
 from gateway.routing.steps import Send
 from tests.simulation.books import ROUNDING, Books, Place, places
@@ -298,7 +299,8 @@ class RestsEnd:
             asked is not None and asked.content and asked.sends[-1].probe
         ):
             self.problems.append(f"{event.cooldown_id} ends by a probe that {name} is not")
-        known = self.books.restarting or (name and self.cause == name)
+        back = event.reason == NETWORK  # Somebody has answered: the network is there again.
+        known = self.books.restarting or (name and (back or self.cause == name))
         if event.ended is CooldownEnd.SUPERSEDED and not known:
             self.problems.append(f"{event.cooldown_id} is superseded by nothing")
         if event.ended is CooldownEnd.OPERATOR and not event.actor:

@@ -32,6 +32,7 @@ class Durations:
         self._config = config
         self._events = events
         self._line = line
+        self._slack = SLACK + 4 * line.margin / MICROS
         self._attempts: dict[str, AttemptFinished] = {
             e.attempt_id: e for e in events if isinstance(e, AttemptFinished)
         }
@@ -110,7 +111,7 @@ class Durations:
         least, most = self._ready_in(event)
         low = max(stability.cooldown_min_seconds, stability.cooldown_multiplier * least)
         high = max(stability.cooldown_min_seconds, stability.cooldown_multiplier * most)
-        if not low - SLACK <= seconds <= high * (1 + JITTER) + SLACK:
+        if not low - self._slack <= seconds <= high * (1 + JITTER) + self._slack:
             yield f"holds {seconds} s, by the log {low} s to {high} s × {1 + JITTER}"
 
     def _ready_in(self, event: CooldownStarted | CooldownExtended) -> tuple[float, float]:
@@ -119,7 +120,7 @@ class Durations:
         for key in self._config.providers[event.provider].credentials:
             kept = self._line.kept(event.provider, event.model, key.name)
             sure = [
-                (span.step(event.ts)[1] - event.ts) / MICROS
+                (span.step(event.ts, self._line.margin)[1] - event.ts) / MICROS
                 for place in kept
                 if (span := self._line.resting(place, event.ts)) is not None
             ]
@@ -147,7 +148,9 @@ class Durations:
         if started.level:
             level = started.level
         else:
-            level = max(0, level - int((started.ts - over) / MICROS / stability.ladder_decay_seconds))
+            level = max(
+                0, level - int((started.ts - over) / MICROS / stability.ladder_decay_seconds)
+            )
         self._levels[place] = (level, event.ended_at)
 
 
@@ -155,7 +158,9 @@ def _stated(cause: AttemptFinished, seconds: float, stability: Stability) -> Ite
     if cause.stated_seconds is None:
         yield "is stated, and its attempt states nothing"
         return
-    hint = min(max(cause.stated_seconds, stability.stated_min_seconds), stability.stated_max_seconds)
+    hint = min(
+        max(cause.stated_seconds, stability.stated_min_seconds), stability.stated_max_seconds
+    )
     most = hint + min(STATED_JITTER_SECONDS, STATED_JITTER_SHARE * hint)
     if not hint - SLACK <= seconds <= most + SLACK:
         yield f"rests {seconds} s; stated were {cause.stated_seconds} s"

@@ -21,8 +21,9 @@ SESSIONS = 10
 HOURS = 6
 TURN_SECONDS = 20.0
 """From one turn's beginning to the next one's, on average."""
-FIRST_BODY_TOKENS, TOKENS_PER_TURN, BODY_TOKENS_MAX = 8_000, 600, 10**9
-"""A body grows with each turn until the agent compacts it."""
+FIRST_BODY_TOKENS, TOKENS_PER_TURN = 8_000, 600
+ENDLESS = 10**9
+"""Turns of a session that outlives the simulation."""
 SEEDS = (1, 2, 3)
 
 
@@ -80,9 +81,12 @@ class Figures:
 
 
 class Agent:
-    """One session: a turn, a pause, the next turn, with a body that grows and is compacted."""
+    """A turn, a pause, the next turn, with a body that grows; after `turns` a session ends and the
+    next one begins."""
 
-    def __init__(self, world: World, figures: Figures, name: str) -> None:
+    def __init__(self, world: World, figures: Figures, name: str, *, turns: int) -> None:
+        self._turns = turns
+        self._asked = 0
         self._world = world
         self._figures = figures
         self._name = name
@@ -91,13 +95,15 @@ class Agent:
         world.at(self._rng.uniform(0, TURN_SECONDS), self.turn)
 
     def turn(self) -> None:
-        self._world.ask("coder", session=self._name, body_tokens=self._body, done=self._done)
+        session = f"{self._name}-{self._asked // self._turns}"
+        if self._asked % self._turns == 0:
+            self._body = FIRST_BODY_TOKENS
+        self._asked += 1
+        self._world.ask("coder", session=session, body_tokens=self._body, done=self._done)
 
     def _done(self, asked: Asked) -> None:
         self._figures.ended(asked)
         self._body += TOKENS_PER_TURN
-        if self._body > BODY_TOKENS_MAX:
-            self._body = FIRST_BODY_TOKENS
         pause = self._rng.expovariate(1 / TURN_SECONDS)
         self._world.at(max(self._world.now, asked.began + pause), self.turn)
 
@@ -108,7 +114,12 @@ def golden_config(stability: Stability) -> Config:
 
 
 def play(
-    sky: Sky, stability: Stability, *, seeds: Iterable[int] = SEEDS, hours: float = HOURS
+    sky: Sky,
+    stability: Stability,
+    *,
+    seeds: Iterable[int] = SEEDS,
+    hours: float = HOURS,
+    turns: int = ENDLESS,
 ) -> Figures:
     """Ten sessions on a route whose primary has this weather, the fallback being always well."""
     figures = Figures()
@@ -116,7 +127,7 @@ def play(
         figures.served_by.clear()
         world = World(golden_config(stability), {"p": sky}, seed=seed, watchers=[figures])
         for number in range(SESSIONS):
-            Agent(world, figures, f"s{number}")
+            Agent(world, figures, f"s{number}", turns=turns)
         world.run(hours * HOUR)
         figures.hours += hours
     return figures

@@ -25,6 +25,7 @@ BLIND: dict[str, Any] = {
     "probe_gap_max_seconds": 0.0,
     "return_good_answers": 1,
     "return_good_seconds": 0.0,
+    "return_good_max_seconds": 0.0,
     "moves_burst": NEVER,
     "moves_refill_seconds": NO_TIME,
     "ramp_step_seconds": NO_TIME,

@@ -21,7 +21,7 @@ REFERENCE = {
 """Session switches per session-hour of the model that the design started from, to its digits."""
 MOVES = {"alternates 10 min / 10 min": 4.0, "10 min outage each hour": 12.0}
 """Moves of the route in six hours; the latter has six outages, and each is answered."""
-SEEDS = (1, 2)
+SEEDS = (1,)
 
 
 def rounded(figures: Figures, like: float) -> float:
@@ -46,7 +46,7 @@ def test_no_request_fails_while_the_fallback_is_well(
     found: dict[str, Figures], weather: str
 ) -> None:
     assert found[weather].failed == 0
-    assert found[weather].requests > 20_000
+    assert found[weather].requests > 10_000
 
 
 @pytest.mark.parametrize("weather", GOLDEN)
@@ -65,9 +65,7 @@ def test_a_primary_that_is_well_again_gets_its_sessions_back(found: dict[str, Fi
     assert found["one 20 min outage"].primary_share >= 0.8
 
 
-@pytest.mark.parametrize(
-    ("strategy", "least"), [("always primary", 40.0), ("cooldown 60 s", 2.0)]
-)
+@pytest.mark.parametrize(("strategy", "least"), [("always primary", 40.0), ("cooldown 60 s", 2.0)])
 def test_the_simple_ways_are_far_worse(strategy: str, least: float) -> None:
     sky = GOLDEN["alternates 30 s / 30 s"]
     figures = play(sky, STRATEGIES[strategy], seeds=(1,), hours=1)

@@ -28,7 +28,9 @@ from gateway.units import MICROS
 from tests.simulation.books import FAULTS, Place, place_of, places
 
 MARGIN = 5
-"""Microseconds: what rounding and two clocks may do."""
+"""Microseconds: what rounding may do."""
+REAL_MARGIN = 5_000
+"""Where real clocks are read: two of them, one after the other, by a process that may be interrupted."""
 NEVER = 2**62
 
 
@@ -39,11 +41,11 @@ class Span:
     start: int
     end: int = NEVER
 
-    def surely(self, ts: int) -> bool:
-        return self.start + MARGIN < ts < self.end - MARGIN
+    def surely(self, ts: int, margin: int) -> bool:
+        return self.start + margin < ts < self.end - margin
 
-    def may(self, ts: int) -> bool:
-        return self.start - MARGIN <= ts <= self.end + MARGIN
+    def may(self, ts: int, margin: int) -> bool:
+        return self.start - margin <= ts <= self.end + margin
 
 
 @dataclass(slots=True)
@@ -52,9 +54,9 @@ class RestSpan(Span):
     steps: list[tuple[int, int, str, CooldownSource]] = field(default_factory=list)
     """When it began or was prolonged: from, until, reason, source."""
 
-    def step(self, ts: int) -> tuple[int, int, str, CooldownSource]:
+    def step(self, ts: int, margin: int) -> tuple[int, int, str, CooldownSource]:
         """What was known of it at `ts`."""
-        known = [each for each in self.steps if each[0] <= ts + MARGIN]
+        known = [each for each in self.steps if each[0] <= ts + margin]
         return known[-1] if known else self.steps[0]
 
 
@@ -68,8 +70,9 @@ class Under(Span):
 
 
 class Timeline:
-    def __init__(self, config: Config, events: Sequence[Event]) -> None:
+    def __init__(self, config: Config, events: Sequence[Event], *, margin: int = MARGIN) -> None:
         self.config = config
+        self.margin = margin
         self.rests: dict[Place, list[RestSpan]] = defaultdict(list)
         self.trials: dict[Place, list[Span]] = defaultdict(list)
         self.attempts: list[Under] = []
@@ -83,16 +86,18 @@ class Timeline:
 
     def resting(self, place: Place, ts: int) -> RestSpan | None:
         """What surely rested then."""
-        return next((span for span in reversed(self.rests[place]) if span.surely(ts)), None)
+        return next(
+            (span for span in reversed(self.rests[place]) if span.surely(ts, self.margin)), None
+        )
 
     def may_rest(self, place: Place, ts: int) -> list[RestSpan]:
-        return [span for span in self.rests[place] if span.may(ts)]
+        return [span for span in self.rests[place] if span.may(ts, self.margin)]
 
     def on_trial(self, place: Place, ts: int) -> bool:
-        return any(span.surely(ts) for span in self.trials[place])
+        return any(span.surely(ts, self.margin) for span in self.trials[place])
 
     def may_be_on_trial(self, place: Place, ts: int) -> bool:
-        return any(span.may(ts) for span in self.trials[place])
+        return any(span.may(ts, self.margin) for span in self.trials[place])
 
     def probed(self, ts: int, *, target: str, credentials: Iterable[str]) -> bool:
         """Whether a probe of the target, its provider or one of the credentials may run."""
@@ -103,7 +108,7 @@ class Timeline:
         return any(
             each.attempt is not None
             and each.attempt.probe
-            and each.start - MARGIN <= ts <= each.decided + MARGIN
+            and each.start - self.margin <= ts <= each.decided + self.margin
             for each in near
         )
 
@@ -134,7 +139,9 @@ class Timeline:
                 marks.append((under.start, 2, index, under))
                 if attempt.first_content_seconds is not None:
                     # Whom a content wakes is sent at its very moment, which is rounded here.
-                    marks.append((under.decided - MARGIN, 0, index, under))
+                    early = under.decided - self.margin
+                    at = (early, 0) if early > under.start else (under.start, 3)
+                    marks.append((*at, index, under))
         leases: dict[Place, str] = {}
         taking_over = False
         for ts, kind, _, what in sorted(marks, key=lambda each: each[:3]):
@@ -184,7 +191,7 @@ class Timeline:
         span = self._open_rest(place, event.cooldown_id)
         if span is None:
             return
-        if event.until < span.steps[-1][1] - MARGIN:
+        if event.until < span.steps[-1][1] - self.margin:
             self.problems.append(f"{event.cooldown_id} is shortened")
         span.steps.append((event.ts, event.until, event.reason, event.source))
         if event.source in FAULTS:
@@ -197,7 +204,7 @@ class Timeline:
             return
         span.end = event.ended_at
         until = span.steps[-1][1]
-        if event.ended is CooldownEnd.EXPIRED and event.ended_at < until - MARGIN:
+        if event.ended is CooldownEnd.EXPIRED and event.ended_at < until - self.margin:
             self.problems.append(f"{event.cooldown_id} expires before its time")
         if event.ended is CooldownEnd.OPERATOR:
             self._close(place, event.ts)

@@ -41,7 +41,6 @@ def config(a: ScriptedUpstream, b: ScriptedUpstream, damping: str = "enforce") -
       probe_gap_max_seconds: 5
       return_good_seconds: 0.5
       return_good_max_seconds: 300
-      ramp_step_seconds: 0.01
       half_life_seconds: 300
       suppress_max_seconds: 1200
     """

@@ -107,6 +107,26 @@ async def test_the_fallback_gets_a_history_it_takes_and_the_primary_its_own_back
             assert a.hits[-1].json == {**fifth, "model": "m"}
 
 
+async def test_a_provider_that_names_its_complaints_one_by_one_is_met_in_each(
+    tmp_path: Path,
+) -> None:
+    async with ScriptedUpstream() as a, ScriptedUpstream() as b:
+
+        def ids_first(hit: Hit) -> Answer | None:
+            names = [each.get("id") or each.get("tool_use_id") for each in blocks(hit.json)]
+            if all(LEGAL.fullmatch(name) for name in names if name):
+                return strict(hit)
+            return anthropic_error(400, "invalid_request_error", "Invalid tool id.")
+
+        a.default = anthropic_error(429, "rate_limit_error", headers={"retry-after": "9"})
+        b.decide = ids_first
+        async with gateway(tmp_path, config(a, b)) as g:
+            got = await g.client.post(ANTHROPIC_PATH, body())
+            assert (got.status, got.provider, len(b.hits)) == (200, "b", 3)
+            assert set(got.headers["x-evenkeel-adapted"].split(",")) == {"thinking", "tool_ids"}
+            assert {row["provider"] for row in await g.client.all("cooldowns")} == {"a"}
+
+
 async def test_what_cannot_be_adapted_is_the_client_s_own_and_costs_one_attempt(
     tmp_path: Path,
 ) -> None:

@@ -1,8 +1,6 @@
 """N07: back to the preferred provider on evidence; the configured order is never rewritten.
 
-The scenario's seconds are a fifth here. The ramp is cut short: a client without sessions that polls
-faster than ten times a minute would be spread over both targets for its three minutes, as new
-sessions are meant to be, and not see one return only.
+The scenario's seconds are a fifth here.
 """
 
 from __future__ import annotations
@@ -37,7 +35,6 @@ def config(a: ScriptedUpstream, b: ScriptedUpstream, policy: str) -> str:
       probe_gap_seconds: 0.1
       probe_gap_max_seconds: 0.4
       return_good_answers: 2
-      ramp_step_seconds: 0.01
       return_good_seconds: {HOLD_SECONDS}
     """
 

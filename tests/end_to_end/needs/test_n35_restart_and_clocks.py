@@ -1,7 +1,7 @@
 """N35: what a hard restart keeps, and what a clock that is set does not change.
 
-Of the scenario one number is put differently: a stated rest outlives a restart if at least two
-minutes of it are left; a shorter one is tried, since a probe costs less than the wait.
+Of the scenario one number is put differently: a stated rest outlives a restart if it was to last
+two minutes or longer; a shorter one is tried, since a probe costs less than the wait.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.events import CooldownStarted, HistoryAdapted, RequestOutcome
+from gateway.routing.repairs import REPAIRS_MAX
 from gateway.routing.steps import Bad, Send
 from tests.gateway.routing.building import SEEN, Play, at, bad, config, provider, route
 
@@ -35,11 +36,21 @@ def test_a_refused_history_is_adapted_and_sent_to_the_same_candidate_once_more()
 
 
 def test_what_is_refused_with_the_adapted_history_too_is_the_request_s_own_fault() -> None:
-    told = play().ask({"p": FOREIGN})
+    told = play().ask({"p": [FOREIGN, bad("bad_request")]})
     assert told.tried == ["p/m main", "p/m main"]
     assert told.gave_up is not None
     assert told.gave_up.own_fault
     assert not told.of(CooldownStarted)
+
+
+def test_one_thing_refused_after_another_is_adapted_in_turn_and_within_bounds() -> None:
+    ids, thinking = (bad("bad_request", repairs=(each,)) for each in ("tool_ids", "thinking"))
+    told = play().ask({"p": [ids, thinking]})
+    assert told.tried == ["p/m main"] * 3
+    assert [each.adapted for each in told.of(HistoryAdapted)] == [("tool_ids",), ("thinking",)]
+    endless = play().ask({"p": ids})
+    assert len(endless.tried) == 1 + REPAIRS_MAX
+    assert endless.gave_up is not None
 
 
 def test_the_other_keys_of_the_target_get_the_adapted_history_at_once() -> None:

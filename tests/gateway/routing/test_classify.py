@@ -133,6 +133,11 @@ def test_an_operators_rule_may_say_what_rests() -> None:
             Foreign.TOOL_IDS,
             "messages.1.content.1.tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'",
         ),
+        (Foreign.THINKING, "This thinking block was not signed by this model."),
+        (Foreign.TOOL_IDS, "Invalid tool id 'functions.write:0'"),
+        (Foreign.TOOL_IDS, "tool_use ids must be unique"),
+        (Foreign.TOOL_IDS, "messages[3].tool_call_id is too long"),
+        (Foreign.TOOL_IDS, "unexpected `tool_use_id` found in `tool_result` blocks"),
         (Foreign.TOOL_IDS, "Invalid 'messages[1].tool_calls[0].id': string too long."),
         (
             Foreign.TOOL_IDS,

@@ -238,6 +238,15 @@ def test_a_hold_a_drain_and_a_flap_are_told() -> None:
     assert (drained.until, drained.ready_in_seconds) == (None, None)
 
 
+def test_of_a_target_that_is_held_and_rests_the_rest_is_told() -> None:
+    it = play(breaker_failures=1)
+    it.ask({"p": bad("overloaded")})
+    first = explained(it, "coder", 1.0).candidates[0]
+    assert (first.state, first.reason) == (State.COOLING, "cooling: overloaded")
+    assert first.ready_in_seconds is not None
+    assert first.until == pytest.approx(at(1.0).later(first.ready_in_seconds).timestamp, abs=2)
+
+
 def test_a_session_is_taken_as_large_as_it_was_last() -> None:
     it = play()
     hands = Hands(it.pool, rng=Random(1))

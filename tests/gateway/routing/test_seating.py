@@ -12,17 +12,21 @@ from gateway.config import ReturnPolicy, Rotation
 from gateway.events import AttemptFinished, SessionMoved
 from gateway.routing.seating import OUTCOMES_MIN, session_key
 from tests.gateway.routing.building import (
+    NOT_SEEN,
     Play,
     Script,
     Told,
+    answer,
     at,
     bad,
+    candidate_of,
     config,
     credential,
     facts,
     kinds,
     provider,
     route,
+    sent,
 )
 
 DOWN: Script = {"p": bad("server_error")}
@@ -156,6 +160,18 @@ def test_one_rescued_request_moves_nothing_while_home_is_good() -> None:
     assert turns(it, [1.0], hiccup) == ["p/m b"]
     assert turns(it, [2.0]) == ["p/m a"]
     assert moves(it) == []
+
+
+def test_a_session_whose_key_was_limited_stays_with_who_served_it_instead() -> None:
+    it = play("a")
+    turns(it, [0.0])
+    call = it.call(now=10.0, session="s")
+    assert candidate_of(sent(call, 10.0)) == "p/m a"
+    call.failed(bad("rate_limited", stated=1.0), at(10.0), NOT_SEEN)
+    assert candidate_of(sent(call, 10.0)) == "q/m main"
+    it.events += answer(call, 14.0)
+    assert moves(it) == [("detour", "p/m a", "q/m main")]
+    assert turns(it, [20.0]) == ["q/m main"]
 
 
 def test_a_session_that_nobody_can_place_is_still_served() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from random import Random
 
 import pytest
@@ -10,7 +11,7 @@ from gateway.config import ErrorRule, Simulated, Timeouts, Weather
 from gateway.events import Failure
 from gateway.routing.classify import classify, classify_fault
 from gateway.upstream.base import Outgoing, UpstreamFailure
-from gateway.upstream.simulated import SimulatedUpstream, spell_at
+from gateway.upstream.simulated import CACHE_SECONDS, SimulatedUpstream, spell_at
 from gateway.wire.anthropic import AnthropicWire
 from gateway.wire.base import Wire
 from gateway.wire.openai import OpenAIWire
@@ -229,3 +230,55 @@ async def test_a_closed_answer_says_no_more(clock: FakeClock) -> None:
     await reply.close()
     await reply.close()
     assert await clock.drive(read(reply)) == b""
+
+
+# -- what dry runs ask and need --------------------------------------------------------------------
+
+
+async def test_a_prompt_is_cached_for_the_credential_that_read_it(clock: FakeClock) -> None:
+    upstream = simulated(clock)
+
+    async def cached(credential: str, tokens: str = "9000") -> int:
+        body = ANY | {"prompt_cache_key": "s1", "metadata": {"simulated_prompt_tokens": tokens}}
+        asked = outgoing(
+            dialect="openai", body=body, credential=credential, simulated=Simulated(), provider="p"
+        )
+        reply = await clock.drive(upstream.send(asked))
+        text = b"".join([chunk async for chunk in reply.chunks()])
+        usage = json.loads(text)["usage"]
+        assert usage["prompt_tokens"] == int(tokens)
+        return int(usage["prompt_tokens_details"]["cached_tokens"])
+
+    assert await cached("one") == 0
+    assert await cached("one", "9500") == 9000
+    assert await cached("two") == 0
+    assert await cached("one", "500") == 500
+    await clock.advance(CACHE_SECONDS + 1)
+    assert await cached("one") == 0
+
+
+async def test_whether_a_credential_would_be_admitted_is_asked_without_asking_it(
+    clock: FakeClock,
+) -> None:
+    upstream = simulated(clock)
+    script = Simulated(requests_per_minute=1, dead_credentials=("two",), first_token_seconds=0)
+    asked = call(script)
+    assert upstream.admits(asked.provider, "one")
+    assert upstream.admits(asked.provider, "one")
+    assert not upstream.admits(asked.provider, "two")
+    assert await clock.drive(outcome(upstream, clock, asked)) is None
+    assert not upstream.admits(asked.provider, "one")
+    assert upstream.hits("sunny") == 1
+    await clock.advance(60)
+    assert upstream.admits(asked.provider, "one")
+
+
+@pytest.mark.parametrize("stated", ["", "-5", "1e9", "lots", 7])
+async def test_a_prompt_size_that_is_none_is_ignored(clock: FakeClock, stated: object) -> None:
+    body = ANY | {"metadata": {"simulated_prompt_tokens": stated}}
+    asked = outgoing(
+        dialect="openai", body=body, credential="one", simulated=Simulated(), provider="p"
+    )
+    reply = await clock.drive(simulated(clock).send(asked))
+    text = b"".join([chunk async for chunk in reply.chunks()])
+    assert 0 < json.loads(text)["usage"]["prompt_tokens"] < 100

@@ -133,6 +133,21 @@ def test_a_missing_signature_of_google_s_gets_its_stand_in() -> None:
     assert "extra_content" not in second
 
 
+@pytest.mark.parametrize("first", list(Foreign))
+@pytest.mark.parametrize("second", list(Foreign))
+def test_adapting_comes_to_an_end(first: Foreign, second: Foreign) -> None:
+    """Each refusal is cured once: then there is nothing left to do for it."""
+    messages = [openai_call("a:1", "call_1"), openai_result("a:1"), call("b:1", THOUGHT)]
+    body = json.dumps(
+        {"model": "m", "messages": messages, "thinking": {"type": "enabled"}}
+    ).encode()
+    for _ in range(2):
+        for foreign in (first, second):
+            body, _ = adapt(body, foreign)
+    assert adapt(body, first) == (body, ())
+    assert adapt(body, second) == (body, ())
+
+
 @pytest.mark.parametrize("foreign", list(Foreign))
 @pytest.mark.parametrize(
     "body",
