@@ -7,13 +7,11 @@ command line and for tests; `serve` is the process around it.
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import platform
-import signal
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,8 +25,9 @@ from prometheus_client import CollectorRegistry
 
 from gateway import config_file
 from gateway.api.access import Access
-from gateway.api.context import Context, ReloadRefused
+from gateway.api.context import Context
 from gateway.api.routes import application
+from gateway.app_background import background
 from gateway.app_reload import Reloader
 from gateway.app_store import Store
 from gateway.clock import SystemClock
@@ -41,7 +40,7 @@ from gateway.routing.pool import Pool
 from gateway.routing.restoring import restore
 from gateway.routing.snapshot import snapshot
 from gateway.spine import Spine
-from gateway.telemetry.log import LogSink, configure
+from gateway.telemetry.log import LogSink
 from gateway.telemetry.metrics import LoopLag, MetricsSink
 from gateway.units import Clock, Moment
 from gateway.upstream.base import Upstream
@@ -59,9 +58,6 @@ CONSOLE_TYPES = {
     ".js": "text/javascript",
     ".svg": "image/svg+xml",
 }
-GC_OBJECTS = 20_000
-"""New objects before the collector looks at them; about a hundred requests leave no more than that
-under way. Python's own 700 are fewer than one request makes."""
 DEMO_DATABASE = "sqlite+aiosqlite:///evenkeel-demo.db"
 
 log = logging.getLogger(__name__)
@@ -167,7 +163,7 @@ def _context(
     return Context(
         config=config,
         config_path=str(loaded.path) if loaded.path is not None else None,
-        version=_version(),
+        version=version(),
         boot_id=sinks.spine.boot_id,
         started=now.timestamp,
         demo=demo,
@@ -193,7 +189,7 @@ async def _restore(context: Context, store: Store) -> None:
 
 
 def _attach(spine: Spine, config: Config, store: Store) -> MetricsSink:
-    metrics = MetricsSink(config, version=_version(), registry=CollectorRegistry())
+    metrics = MetricsSink(config, version=version(), registry=CollectorRegistry())
     journal = Journal(journal_path(store.path))
     spine.attach(
         store,
@@ -215,7 +211,7 @@ def _attach(spine: Spine, config: Config, store: Store) -> MetricsSink:
         from gateway.telemetry.traces import TraceSink  # Half a second that most never need.
 
         spine.attach(
-            TraceSink(config.telemetry, version=_version()),
+            TraceSink(config.telemetry, version=version()),
             batch_seconds=1.0,
             batch_events_max=2000,
             queue_bytes_max=QUEUE_BYTES_MAX,
@@ -247,34 +243,6 @@ def _scraper(
         return await asyncio.to_thread(render, accept)
 
     return scrape
-
-
-class Background:
-    """Tasks that live as long as the gateway: one that fails ends it, none outlives it."""
-
-    def __init__(self, group: asyncio.TaskGroup) -> None:
-        self._group = group
-        self._tasks: list[asyncio.Task[None]] = []
-
-    def run(self, work: Coroutine[None, None, None], *, name: str) -> None:
-        self._tasks.append(self._group.create_task(work, name=name))
-
-    def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-
-
-@asynccontextmanager
-async def background() -> AsyncIterator[Background]:
-    group = asyncio.TaskGroup()
-    await group.__aenter__()
-    tasks = Background(group)
-    try:
-        yield tasks
-    finally:
-        tasks.stop()
-        # None: an error of the body, such as a port in use, goes its own way and in no group.
-        await group.__aexit__(None, None, None)
 
 
 async def _tick(context: Context) -> None:
@@ -331,7 +299,7 @@ def _console() -> Mapping[str, tuple[bytes, str]]:
 def _started(now: Moment) -> ProcessStarted:
     return ProcessStarted(
         ts=now.timestamp,
-        version=_version(),
+        version=version(),
         python=platform.python_version(),
         sqlite=sqlite3.sqlite_version,
     )
@@ -349,11 +317,8 @@ def _why(store: Store) -> dict[str, str]:
     return {"cause": store.failed_to_open}
 
 
-def _version() -> str:
+def version() -> str:
     return installed_version("evenkeel")
-
-
-# -- the process -------------------------------------------------------------------------------
 
 
 def demo_config() -> Loaded:
@@ -369,90 +334,3 @@ def demo_config() -> Loaded:
         folder=Path.cwd(),
         warnings=(),
     )
-
-
-def serve(
-    loaded: Loaded, *, demo: bool = False, host: str | None = None, port: int | None = None
-) -> int:
-    """Runs the gateway until it is asked to stop. Returns the exit status."""
-    import uvloop
-
-    telemetry = loaded.config.telemetry
-    configure(telemetry.log_format, os.environ.get("EVENKEEL_LOG_LEVEL", "info"))
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        try:
-            return runner.run(_process(loaded, demo=demo, host=host, port=port))
-        except KeyboardInterrupt:
-            return 130
-
-
-async def _process(loaded: Loaded, *, demo: bool, host: str | None, port: int | None) -> int:
-    stop = _stop_on_signals()
-    try:
-        async with running(loaded, demo=demo, host=host, port=port) as gateway:
-            for warning in loaded.warnings:
-                log.warning("configuration", extra={"warning": warning})
-            print(_welcome(gateway, loaded, demo=demo), flush=True)  # noqa: T201
-            _spare_the_collector()
-            async with background() as tasks:
-                tasks.run(_reload_on_hangup(gateway.context), name="reload")
-                await stop.wait()
-    except OSError as error:
-        log.error("cannot serve", extra={"cause": str(error)})  # noqa: TRY400
-        return 1
-    return 0
-
-
-async def _reload_on_hangup(context: Context) -> None:
-    """SIGHUP reads the configuration again."""
-    asked = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, asked.set)
-    while True:
-        await asked.wait()
-        asked.clear()
-        try:
-            changes = await context.reload("signal", "")
-            log.info("the configuration was reloaded", extra={"changes": list(changes)})
-        except ReloadRefused as refused:
-            problems = list(refused.problems)
-            log.error("the configuration was rejected", extra={"problems": problems})  # noqa: TRY400
-
-
-def _spare_the_collector() -> None:
-    """What the start made stays for good, so the collector need not go through it again and again;
-    and it looks after some requests' worth of objects, not within each request."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GC_OBJECTS)
-
-
-def _stop_on_signals() -> asyncio.Event:
-    """Set by the first SIGINT or SIGTERM; the second one ends the process at once."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def on_signal() -> None:
-        if stop.is_set():
-            os._exit(130)
-        stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, on_signal)
-    return stop
-
-
-def _welcome(gateway: Running, loaded: Loaded, *, demo: bool) -> str:
-    """What to look at, with a line to try."""
-    config, url = loaded.config, gateway.url
-    names = [route.name for route in config.routes] or gateway.context.pool.directory.names()
-    model = names[0] if names else "PROVIDER/MODEL"
-    key = ' -H "authorization: Bearer $EVENKEEL_CLIENT_KEY"' if config.auth.clients else ""
-    body = f'{{"model": "{model}", "messages": [{{"role": "user", "content": "Hello"}}]}}'
-    lines = [
-        f"Evenkeel {_version()} serves on {url}" + (", demo: simulated providers" if demo else ""),
-        f"  look     {url}/   {url}/metrics   evenkeel status   evenkeel events --follow",
-        f"  try      curl -s {url}/v1/chat/completions -H 'content-type: application/json'{key} \\",
-        f"             -d '{body}'",
-        f"  history  {gateway.context.history.store()['path']}",
-    ]
-    return "\n".join(lines)

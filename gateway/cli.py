@@ -71,14 +71,14 @@ def demo(config_path: Path | None, host: str | None, port: int | None) -> None:
 def _serve(loaded: Loaded | None, *, demo: bool, host: str | None, port: int | None) -> NoReturn:
     """Runs the gateway and ends the program with its status; None is the demo's configuration."""
     # Takes half a second to import: a broken configuration has been told before.
-    from gateway import app
+    from gateway import app, app_process
     from gateway.cli_asked import WRONG, stop
     from gateway.config_file import public_bind
 
     meant = app.demo_config() if loaded is None else loaded
     if host is not None and (problem := public_bind(host, meant.config.auth)):
         stop(f"--host: {problem.text}", WRONG)
-    sys.exit(app.serve(meant, demo=demo, host=host, port=port))
+    sys.exit(app_process.serve(meant, demo=demo, host=host, port=port))
 
 
 def _only_simulated(config: Config) -> None:

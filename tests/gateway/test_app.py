@@ -12,7 +12,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from gateway.app import DEMO_DATABASE, background, demo_config, running, speaks
+from gateway.app import DEMO_DATABASE, demo_config, running, speaks
+from gateway.app_background import background
 from gateway.config import Dialect
 from gateway.config_file import Loaded, load
 from gateway.events import ProcessStarted, ProcessStopped

@@ -15,36 +15,40 @@ AT_ONCE = 2
 REPAIRED_SECONDS = 2.0
 
 
+def many_keys(a: ScriptedUpstream, b: ScriptedUpstream) -> str:
+    """A first target with fifty keys, and another one."""
+    credentials = "".join(
+        f"""
+          - {{name: key-{n}, key: k-{n}}}"""
+        for n in range(KEYS)
+    )
+    return f"""
+    providers:
+      a:
+        dialect: openai
+        base_url: {a.openai_url}
+        rotation: least_in_flight
+        credentials:{credentials}
+      b: {{dialect: openai, base_url: {b.openai_url}, credentials: [{{name: one, key: k-b}}]}}
+    routes:
+      - {{name: coder, targets: [a/m, b/m]}}
+    stability:
+      guard_credentials: {GUARD}
+      breaker_base_seconds: 0.5
+      cooldown_min_seconds: 0
+      cooldown_multiplier: 1
+      probe_gap_seconds: 0.1
+      return_good_answers: 2
+      return_good_seconds: 0.1
+    """
+
+
 async def test_a_pool_refused_as_a_whole_is_one_cooldown_and_no_key_s_fault(
     tmp_path: Path,
 ) -> None:
     async with ScriptedUpstream() as a, ScriptedUpstream() as b:
         a.default = openai_error(401, "invalid_api_key")
-        credentials = "".join(
-            f"""
-              - {{name: key-{n}, key: k-{n}}}"""
-            for n in range(KEYS)
-        )
-        text = f"""
-        providers:
-          a:
-            dialect: openai
-            base_url: {a.openai_url}
-            rotation: least_in_flight
-            credentials:{credentials}
-          b: {{dialect: openai, base_url: {b.openai_url}, credentials: [{{name: one, key: k-b}}]}}
-        routes:
-          - {{name: coder, targets: [a/m, b/m]}}
-        stability:
-          guard_credentials: {GUARD}
-          breaker_base_seconds: 0.5
-          cooldown_min_seconds: 0
-          cooldown_multiplier: 1
-          probe_gap_seconds: 0.1
-          return_good_answers: 2
-          return_good_seconds: 0.1
-        """
-        async with gateway(tmp_path, text) as g:
+        async with gateway(tmp_path, many_keys(a, b)) as g:
             left = list(range(REQUESTS))
 
             async def some() -> None:
