@@ -14,6 +14,7 @@ from time import perf_counter
 from gateway.clock import SystemClock
 from gateway.events import Event, RequestOutcome, Stamped
 from gateway.routing.choosing import Wanted
+from gateway.routing.cooldown import Trigger
 from gateway.routing.steps import Send
 from gateway.spine import Spine
 from tests.benchmarks.report import show
@@ -34,10 +35,14 @@ def core() -> None:
         fresh = partial(_play, credentials)
         figures[f"{TARGETS} x {credentials}"] = {
             "choose us": [_best(_choose, [fresh()] * CALLS)],
+            "choose + report us": [_best(_decide, [fresh()] * CALLS)],
             "good request us": [_best(_good, [fresh()] * CALLS)],
             "one failure us": [_best(_failing, [fresh() for _ in range(FRESH_POOLS)])],
         }
-    note = "targets x credentials; a request is chosen, committed, finished and told of"
+    note = (
+        "targets x credentials; choose + report: the pool's part of one good request; a good request:"
+        " that, its own machine, and the making of its events"
+    )
     show("The core", note, figures, base="")
 
 
@@ -72,6 +77,18 @@ def _best(call: Callable[[Play], object], plays: Sequence[Play]) -> float:
 
 def _choose(play: Play) -> None:
     play.pool.choose(play.route(), Wanted(dialect="openai"), at(0))
+
+
+def _decide(play: Play) -> None:
+    """All that the pool decides and learns of one good request, without the telling of it."""
+    pool, now, route_ = play.pool, at(0), play.route()
+    candidate = pool.choose(route_, Wanted(dialect="openai"), now).candidate
+    assert candidate is not None
+    pool.take(route_, candidate, attempt="a.1", probe_seconds=None, now=now)
+    trigger = Trigger("", "a", "a.1")
+    pool.served(route_, candidate, probe=False, now=now, trigger=trigger, trace="")
+    pool.give_back(candidate, "a.1")
+    pool.good(route_, candidate, now=now, request="a", trace="")
 
 
 def _good(play: Play) -> list[Event]:
