@@ -25,7 +25,7 @@ from gateway.routing.steps import Facts
 from gateway.units import Moment
 from gateway.wire.anthropic import AnthropicWire
 from gateway.wire.base import Asked, ClientError, ErrorAnswer, Wire
-from gateway.wire.body import conversation
+from gateway.wire.body import Conversation, conversation
 from gateway.wire.headers import (
     Headers,
     client_keys,
@@ -143,7 +143,7 @@ async def _admit(
     asked = learned.asked = endpoint.wire.read(body)
     route = _route(context, client, asked, facts.began)
     known = learned.added_to(facts)
-    begun, first_turn = ("", False) if known.session else conversation(body)
+    begun = Conversation() if known.session else conversation(body)
     inbound = Inbound(
         wire=endpoint.wire,
         path=endpoint.upstream_path,
@@ -152,8 +152,9 @@ async def _admit(
         body=body,
         facts=replace(
             known,
-            conversation=begun,
-            first_turn=first_turn,
+            conversation=begun.opening,
+            continued=begun.continued,
+            first_turn=bool(begun.opening) and not begun.continued,
             reasoning=asked.reasoning,
             deadline_seconds=deadline_seconds(headers),
             no_fallback=no_fallback(headers),

@@ -104,6 +104,12 @@ class Sessions:
         self._bindings.move_to_end(key)
         return binding
 
+    def rename(self, old: str, new: str) -> None:
+        """The session is known by another key from now on; nothing where it is gone meanwhile."""
+        binding = self._bindings.pop(old, None)
+        if binding is not None:
+            self._bindings[new] = binding
+
     def touch(self, key: str, binding: Binding, *, body_tokens: int, now: Instant) -> None:
         binding.last = now
         binding.body_tokens = body_tokens

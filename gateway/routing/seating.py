@@ -19,7 +19,10 @@ DETOUR, REBIND, REHOME = "detour", "rebind", "rehome"
 
 def session_key(facts: Facts) -> str:
     """Within one client's keys; empty for a request that is no part of any session."""
-    name = facts.session or facts.conversation
+    return _key(facts, facts.session or facts.continued or facts.conversation)
+
+
+def _key(facts: Facts, name: str) -> str:
     return f"{facts.client}\x1f{name}" if name else ""
 
 
@@ -35,14 +38,22 @@ class Seating:
         self._key = session_key(facts)
         self.binding: Binding | None = None
         if self._key and not (facts.first_turn and not facts.session):
-            self.binding = route.sessions.find(
-                self._key, facts.body_tokens, self._stability, now, look_only=look_only
-            )
+            self.binding = self._find(self._key, now, look_only=look_only)
+        self._opened_as = ""
+        """Key of the binding of its first turn, until its second one has a key of its own."""
+        if self.binding is None and facts.continued and not facts.session:
+            opened_as = _key(facts, facts.conversation)
+            self.binding = self._find(opened_as, now, look_only=look_only)
+            self._opened_as = opened_as if self.binding is not None else ""
         self._limited = False
         self._going_home = self.binding is not None and self._may_go_home(self.binding, now)
         self.seat: Seat | None = None
         if self.binding is not None:
             self.seat = self.binding.home if self._going_home else self.binding.seat
+
+    def _find(self, key: str, now: Instant, *, look_only: bool) -> Binding | None:
+        sessions, tokens = self._route.sessions, self._facts.body_tokens
+        return sessions.find(key, tokens, self._stability, now, look_only=look_only)
 
     @property
     def new_session(self) -> bool:
@@ -66,6 +77,9 @@ class Seating:
         binding = self.binding
         if binding is None:
             return self._bind(candidate, now)
+        if self._opened_as:
+            self._route.sessions.rename(self._opened_as, self._key)
+            self._opened_as = ""
         binding.last = now.instant
         home = binding.home.holds(candidate)
         returns = home and self._going_home

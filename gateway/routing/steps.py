@@ -31,6 +31,8 @@ class Facts:
     """When the request's headers were there."""
     conversation: str = ""
     """For a client without session ids: a hash of how the conversation begins."""
+    continued: str = ""
+    """And one with its first answer in it, which tells apart conversations that begin alike."""
     first_turn: bool = False
     """No answer is part of it yet, so there is no cache to lose."""
     reasoning: bool = False

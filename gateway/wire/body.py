@@ -34,6 +34,8 @@ class _Fields(msgspec.Struct):
     conversation: Any = None
     prompt_cache_key: Any = None
     previous_response_id: Any = None
+    safety_identifier: Any = None
+    user: Any = None
     thinking: Any = None
     reasoning: Any = None
     reasoning_effort: Any = None
@@ -80,24 +82,36 @@ def read_fields(body: bytes) -> Asked:
     )
 
 
-def conversation(body: bytes) -> tuple[str, bool]:
-    """For clients without session ids: a hash of system prompt, tools and first user turn, and
-    whether this is the first turn (no answer is in it yet). Empty where there is nothing to hash.
+class Conversation(NamedTuple):
+    """What is known of a conversation whose client names no session. Empty: nothing to hash."""
 
-    The hash is the same in every turn of a conversation, since histories grow at their end.
-    """
+    opening: str = ""
+    """Hash of system prompt, tools and first user turn: the same in every turn, since histories
+    grow at their end."""
+    continued: str = ""
+    """The same with the first answer: tells conversations apart that begin alike. Empty in the
+    first turn, when there is no answer yet."""
+
+
+def conversation(body: bytes) -> Conversation:
+    """The hashes of a body's conversation; never raises."""
     try:
         opening = _OPENING_DECODER.decode(body)
         roles = [_MESSAGE_DECODER.decode(message).role for message in opening.messages]
     except (ValueError, RecursionError):
-        return "", False
+        return Conversation()
     if "user" not in roles:
-        return "", False
+        return Conversation()
     digest = blake2b(digest_size=8)
     for part in (opening.system, opening.tools, *opening.messages[: roles.index("user") + 1]):
         digest.update(bytes(part))
         digest.update(b"\0")
-    return f"c_{digest.hexdigest()}", not any(role in _ANSWERS for role in roles)
+    begun = f"c_{digest.hexdigest()}"
+    answer = next((n for n, role in enumerate(roles) if role in _ANSWERS), None)
+    if answer is None:
+        return Conversation(begun)
+    digest.update(bytes(opening.messages[answer]))
+    return Conversation(begun, f"c_{digest.hexdigest()}")
 
 
 def replace_model(body: bytes, model: str) -> bytes:
@@ -223,8 +237,8 @@ def _stream(value: object) -> bool:
 def _session(fields: _Fields) -> str:
     """The first usable signal, the most telling one first.
 
-    `previous_response_id` is last: it changes with every turn and says no more than that an
-    earlier answer is continued.
+    `previous_response_id` changes with every turn and says no more than that an earlier answer is
+    continued; the end user is last: one may have several conversations at once.
     """
     conversation = fields.conversation
     if isinstance(conversation, dict):
@@ -235,7 +249,15 @@ def _session(fields: _Fields) -> str:
         or session_id(conversation)
         or session_id(fields.prompt_cache_key)
         or session_id(fields.previous_response_id)
+        or _end_user(fields.safety_identifier)
+        or _end_user(fields.user)
     )
+
+
+def _end_user(value: object) -> str:
+    """Hashed: it may be an e-mail address, which is nobody's business in a history."""
+    named = session_id(value)
+    return f"u_{blake2b(named.encode(), digest_size=8).hexdigest()}" if named else ""
 
 
 def _reasoning(fields: _Fields) -> bool:

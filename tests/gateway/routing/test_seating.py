@@ -104,6 +104,18 @@ def test_a_hashed_beginning_is_a_session_from_its_second_turn_on() -> None:
     assert moves(it) == []
 
 
+def test_conversations_that_begin_alike_part_with_their_first_answers() -> None:
+    it = play("a", "b")
+    first = it.ask(conversation="c", first_turn=True).tried
+    second = it.ask(now=1.0, conversation="c", continued="c1").tried
+    other = it.ask(now=2.0, conversation="c", first_turn=True).tried
+    assert first == second != other
+    for now in (3.0, 4.0):
+        assert it.ask(now=now, conversation="c", continued="c2").tried == other
+        assert it.ask(now=now, conversation="c", continued="c1").tried == first
+    assert len(it.route().sessions) == 2
+
+
 def test_a_named_session_is_one_from_its_first_turn_on() -> None:
     it = play("a", "b")
     it.ask(session="s", first_turn=True)

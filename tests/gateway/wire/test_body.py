@@ -10,7 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.wire.base import Asked, ClientError
-from gateway.wire.body import drop_fields, read_fields, replace_model, session_id
+from gateway.wire.body import (
+    conversation,
+    drop_fields,
+    read_fields,
+    replace_model,
+    session_id,
+)
 
 
 def body(**fields: Any) -> bytes:
@@ -270,3 +276,38 @@ def test_what_is_left_after_dropping_is_json_without_those_fields(
     kept, dropped = drop_fields(json.dumps(fields).encode(), names)
     assert json.loads(kept) == {key: value for key, value in fields.items() if key not in names}
     assert set(dropped) == names & set(fields)
+
+
+def turns(*roles: str, system: str = "You help.") -> bytes:
+    messages = [{"role": role, "content": f"{role} {n}"} for n, role in enumerate(roles)]
+    return json.dumps({"model": "m", "system": system, "messages": messages}).encode()
+
+
+def test_a_conversation_keeps_its_opening_and_gets_a_name_of_its_own_with_its_first_answer() -> (
+    None
+):
+    first = conversation(turns("user"))
+    assert first.opening.startswith("c_")
+    assert first.continued == ""
+    second = conversation(turns("user", "assistant", "user"))
+    third = conversation(turns("user", "assistant", "user", "assistant", "tool", "user"))
+    assert second.opening == third.opening == first.opening
+    assert second.continued == third.continued != ""
+    assert conversation(turns("user", system="Another.")).opening != first.opening
+    other_answer = turns("user", "assistant").replace(b"assistant 1", b"Another answer.")
+    assert conversation(other_answer).continued != second.continued
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"messages": 3}', turns(), turns("system")])
+def test_what_is_no_conversation_has_no_name(body: bytes) -> None:
+    assert conversation(body) == ("", "")
+
+
+def test_an_end_user_is_the_last_signal_and_is_told_as_a_hash() -> None:
+    body = json.dumps({"model": "m", "user": "ada@example.com"}).encode()
+    named = read_fields(body).session
+    assert named.startswith("u_")
+    assert "ada" not in named
+    assert named == read_fields(body.replace(b'"user"', b'"safety_identifier"')).session
+    both = json.dumps({"model": "m", "user": "ada", "prompt_cache_key": "thread-1"}).encode()
+    assert read_fields(both).session == "thread-1"
