@@ -42,6 +42,8 @@ class Part:
     """0 = now; None = nobody knows, or not without a change."""
     message: str = ""
     """The provider's own sentence, redacted; empty for a skipped candidate."""
+    limit: bool = False
+    """It is a limit that stands in the way, though `reason` does not say so."""
 
     def shown(self) -> Mapping[str, Any]:
         ready = self.ready_in_seconds
@@ -101,7 +103,7 @@ def _status(parts: Sequence[Part]) -> tuple[int, str]:
     if reasons <= TOO_LONG:
         return 400, "context_too_long"
     binding = min(parts, key=_ready)
-    if binding.reason in LIMITS:
+    if binding.reason in LIMITS or binding.limit:
         return 429, binding.reason
     if FULL in reasons and _ready(binding) == inf:
         return 429, FULL

@@ -30,10 +30,12 @@ LOCAL_REST_SECONDS = 1.0
 class PoolGuard:
     """The last refusals of one provider's credentials."""
 
-    __slots__ = ("_recent",)
+    __slots__ = ("_recent", "last")
 
     def __init__(self) -> None:
         self._recent: deque[tuple[Instant, str, Failure]] = deque(maxlen=REMEMBERED_MAX)
+        self.last: Failure | None = None
+        """What the pool was last refused alike for; tells a limit of all keys from dead ones."""
 
     def alike(
         self, credential: str, failure: Failure, stability: Stability, now: Instant
@@ -46,7 +48,10 @@ class PoolGuard:
         while self._recent and self._recent[0][0] < oldest:
             self._recent.popleft()
         found = frozenset(name for _, name, kind in self._recent if kind is failure)
-        return found if len(found) >= stability.guard_credentials else frozenset()
+        if len(found) < stability.guard_credentials:
+            return frozenset()
+        self.last = failure
+        return found
 
     def clear(self) -> None:
         self._recent.clear()

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gateway.events import SkipReason
-from gateway.routing.answer import Part
+from gateway.routing.answer import LIMITS, Part
 from gateway.routing.choosing import Skip
 from gateway.routing.readiness import credential_ready_in, ready_in
 from gateway.routing.record import Attempt
+from gateway.routing.resting import POOL_WIDE
 from gateway.units import Instant
 
 
@@ -36,6 +37,7 @@ def parts(attempts: Sequence[Attempt], skips: Sequence[Skip], now: Instant) -> t
                 credential=key[1],
                 reason=skip.cause or skip.reason.value,
                 ready_in_seconds=_ready(skip, now),
+                limit=skip.cause == POOL_WIDE and skip.hop.target.provider.guard.last in LIMITS,
             )
     return tuple(listed.values())
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from gateway.events import SkipReason
+from gateway.routing.answer import refuse
 from gateway.routing.parts import parts
 from tests.gateway.routing.building import Play, Told, bad, config, provider, route
 
@@ -59,3 +62,20 @@ def test_a_target_for_which_no_attempt_was_left_is_ready_when_it_could_be_asked(
     last = told.gave_up.parts[-1]
     assert (last.target, last.reason) == ("t/m", SkipReason.ATTEMPTS_SPENT)
     assert last.ready_in_seconds == 0.0
+
+
+@pytest.mark.parametrize(("failure", "limit"), [("rate_limited", True), ("auth", False)])
+def test_a_pool_refused_as_a_whole_counts_as_what_it_was_refused_for(
+    failure: str, *, limit: bool
+) -> None:
+    keys = ("a", "b", "c")
+    it = Play(config(provider("p", *keys), provider("q"), routes=[route("coder", "p/m", "q/m")]))
+    down = {"p": bad(failure), "q": bad("server_error")}
+    it.ask(down)
+    gave_up = it.ask(down, now=1.0).gave_up
+    assert gave_up is not None
+    found = [part for part in gave_up.parts if part.reason == "pool_wide"]
+    assert found
+    assert {part.limit for part in found} == {limit}
+    refusal = refuse("coder", found)
+    assert refusal.status == (429 if limit else 503)
