@@ -1,7 +1,7 @@
 """Every metric as data, and every name that spans use: the one file to change or look names up in.
 
 Counting is `metrics`' work, which label values exist is `labels`'. Names and labels are public:
-once released they only grow. Metrics of parts that are not built yet are here and stay at 0.
+once released they only grow. `evenkeel_cost_usd_total` has no source yet and stays at 0.
 """
 
 from __future__ import annotations
