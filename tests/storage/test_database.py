@@ -6,8 +6,10 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from sqlalchemy.exc import OperationalError
@@ -26,6 +28,8 @@ from storage.models import TABLES, StorageError
 from storage.queries import Queries
 from storage.writer import Writer
 from tests.storage.samples import batch, example
+
+NOBODY = 65534
 
 SECOND = """
 from alembic import op
@@ -244,19 +248,36 @@ async def test_a_folder_is_no_database(tmp_path: Path) -> None:
         await open_database(Storage(), folder=tmp_path)
 
 
-@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder nobody may write")
-async def test_a_folder_without_permission_is_named() -> None:
+@pytest.fixture
+def as_nobody() -> Iterator[Path]:
+    """A folder that everybody may look into, and for as long a process without root's rights, to
+    whom permissions mean nothing."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        user = os.geteuid()
+        if user == 0:
+            os.chown(folder, NOBODY, NOBODY)
+            os.seteuid(NOBODY)
+        try:
+            yield folder
+        finally:
+            os.seteuid(user)
+            folder.chmod(0o755)
+
+
+async def test_a_folder_without_permission_is_named(as_nobody: Path) -> None:
+    as_nobody.chmod(0o555)
     with pytest.raises(StorageError, match="check the permissions"):
-        await open_database(Storage(), folder=Path("/proc/self"))
+        await open_database(Storage(), folder=as_nobody)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
-async def test_a_file_without_permission_is_named(tmp_path: Path) -> None:
-    path = await made(tmp_path)
+async def test_a_file_without_permission_is_named(as_nobody: Path) -> None:
+    path = await made(as_nobody)
     for mode in (0o000, 0o444):
         path.chmod(mode)
         with pytest.raises(StorageError, match="check the permissions"):
-            await open_database(Storage(), folder=tmp_path)
+            await open_database(Storage(), folder=as_nobody)
 
 
 async def test_a_locked_file_is_named(tmp_path: Path) -> None:
