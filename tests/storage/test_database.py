@@ -266,8 +266,12 @@ def as_nobody() -> Iterator[Path]:
             folder.chmod(0o755)
 
 
+def close_to_writing(folder: Path) -> None:
+    folder.chmod(0o555)
+
+
 async def test_a_folder_without_permission_is_named(as_nobody: Path) -> None:
-    as_nobody.chmod(0o555)
+    close_to_writing(as_nobody)
     with pytest.raises(StorageError, match="check the permissions"):
         await open_database(Storage(), folder=as_nobody)
 
