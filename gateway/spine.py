@@ -1,4 +1,4 @@
-"""Where every event goes through: numbered here, then handed to the sinks and to whoever watches.
+"""Where every event goes through: numbered here, then handed to the sinks.
 
 `emit` never waits and never raises; how an event reaches its sink is `delivery`'s work. Belongs to
 one event loop: `emit` is not for other threads.
@@ -7,10 +7,8 @@ one event loop: `emit` is not for other threads.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from random import Random
 from types import TracebackType
 from typing import Final, get_args
@@ -19,57 +17,12 @@ from gateway.delivery import Delivery, Limits, Rescue, Sink, SinkStats
 from gateway.events import ConfigRejected, ConfigReloaded, Event, Stamped
 from gateway.units import Clock, Instant
 
-RECENT_EVENTS: Final = 500
-"""Kept for the console's first look and for tails that come back after a short break."""
-TAIL_EVENTS_MAX: Final = 1000
-"""Waiting for one watcher; some seconds of a busy gateway."""
 DRAIN_SECONDS: Final = 5.0
 """At the end, for all queues together; what is left then is rescued or counted as dropped."""
 
 _SIZES: Final = {kind: 200 + 64 * len(fields(kind)) for kind in get_args(Event)}
 """Bytes in memory, roughly: a slot and a short string for each field."""
 _SIZE_UNKNOWN: Final = 2048
-
-
-@dataclass(frozen=True, slots=True)
-class Lagged:
-    """Told to a watcher in place of the events it was too slow for."""
-
-    missed: int
-
-
-class Tail:
-    """One watcher's view, from the moment it subscribed. Bounded: the oldest make room."""
-
-    def __init__(self, events_max: int) -> None:
-        self._waiting: deque[Stamped] = deque(maxlen=events_max)
-        self._missed = 0
-        self._some = asyncio.Event()
-        self._over = False
-
-    async def next(self) -> Stamped | Lagged | None:
-        """Waits for the next event; None when the spine has closed. May be cancelled safely."""
-        await self._some.wait()
-        if self._missed:
-            missed, self._missed = self._missed, 0
-            return Lagged(missed)
-        found = self._waiting.popleft() if self._waiting else None
-        if not self._waiting and not self._over:
-            self._some.clear()
-        return found
-
-    async def __aiter__(self) -> AsyncIterator[Stamped | Lagged]:
-        while (found := await self.next()) is not None:
-            yield found
-
-    def put(self, stamped: Stamped) -> None:
-        self._missed += len(self._waiting) == self._waiting.maxlen
-        self._waiting.append(stamped)
-        self._some.set()
-
-    def end(self) -> None:
-        self._over = True
-        self._some.set()
 
 
 class Spine:
@@ -82,8 +35,6 @@ class Spine:
         rng: Random,
         boot_id: str,
         config_version: str,
-        recent_events: int = RECENT_EVENTS,
-        tail_events_max: int = TAIL_EVENTS_MAX,
         drain_seconds: float = DRAIN_SECONDS,
     ) -> None:
         self.config_version = config_version
@@ -92,10 +43,7 @@ class Spine:
         self._clock = clock
         self._rng = rng
         self._seq = 0
-        self._recent: deque[Stamped] = deque(maxlen=recent_events)
-        self._tail_events_max = tail_events_max
         self._drain_seconds = drain_seconds
-        self._tails: list[Tail] = []
         self._deliveries: dict[str, Delivery] = {}
         self._group = asyncio.TaskGroup()
 
@@ -127,27 +75,15 @@ class Spine:
         size = _size(event)
         for delivery in self._deliveries.values():
             delivery.put(stamped, size)
-        self._recent.append(stamped)
-        for tail in self._tails:
-            tail.put(stamped)
 
     def emit_all(self, events: Sequence[Event]) -> None:
         for event in events:
             self.emit(event)
 
-    def recent(self, *, after: int = 0) -> list[Stamped]:
-        """The last events still in memory, oldest first, with a `seq` above `after`."""
-        return [stamped for stamped in self._recent if stamped.seq > after]
-
-    @contextmanager
-    def subscribe(self) -> Iterator[Tail]:
-        """All events from now on. With `recent()` right after it, nothing falls between the two."""
-        tail = Tail(self._tail_events_max)
-        self._tails.append(tail)
-        try:
-            yield tail
-        finally:
-            self._tails.remove(tail)
+    @property
+    def emitted(self) -> int:
+        """How many events there were since the start of the process: the last one's `seq`."""
+        return self._seq
 
     async def settled(self, name: str, timeout_seconds: float) -> bool:
         """Whether that sink has taken, within this time, all it had accepted when asked."""
@@ -169,8 +105,6 @@ class Spine:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for tail in self._tails:
-            tail.end()
         deadline = Instant(self._clock.now().instant + self._drain_seconds)
         deliveries = self._deliveries.values()
         for delivery in deliveries:

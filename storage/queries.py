@@ -170,11 +170,6 @@ class Queries:
             candidates=[_candidate(row, caused) for row in tried],
         )
 
-    async def cooldowns_open(self, now: Timestamp) -> list[Item]:
-        """The cooldowns that run at `now`, the soonest over first."""
-        async with self._snapshot() as connection:
-            return await _cooldowns_open(connection, now)
-
     async def restore(self, now: Timestamp) -> Restored:
         """What a new process must know of the one before it."""
         async with self._snapshot() as connection:

@@ -60,6 +60,7 @@ async def status(request: web.Request) -> web.Response:
             "now": now.timestamp,
             "started": context.started,
             "uptime_seconds": (now.timestamp - context.started) / MICROS,
+            "events_emitted": context.spine.emitted,
             "store": _store(context),
             "sinks": msgspec.to_builtins(dict(context.spine.stats())),
             "internal_errors": context.internal_errors,

@@ -145,13 +145,6 @@ class Spot:
             return False
         return self._since_look(rest, now) >= min(gap_max, gap * 2.0 ** min(self._looks, 16))
 
-    def guess_ready_in(self, gap: float, gap_max: float, now: Instant) -> float:
-        """Seconds until `guess_due`, for a guessed rest that runs."""
-        rest = self.running(now)
-        assert rest is not None
-        wanted = min(gap_max, gap * 2.0 ** min(self._looks, 16))
-        return max(0.0, min(wanted - self._since_look(rest, now), rest.until - now))
-
     def _since_look(self, rest: Cooldown, now: Instant) -> float:
         return now - (self._looked if self._looked is not None else rest.started.instant)
 

@@ -204,7 +204,7 @@ async def test_open_cooldowns_are_those_that_neither_ended_nor_ran_out(
             example(CooldownEnded, cooldown_id="ended"),
         )
     )
-    found = await queries.cooldowns_open(Timestamp(NOON))
+    found = (await queries.restore(Timestamp(NOON)))["cooldowns"]
     assert [item["cooldown_id"] for item in found] == ["short", "long"]
 
 

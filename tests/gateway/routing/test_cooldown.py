@@ -262,7 +262,6 @@ def test_a_guess_may_be_doubted_after_a_gap_that_doubles_up_to_its_bound() -> No
             looks.append(now)
             it.probe(lease("x", now + 1.0), at(now).instant)
     assert looks == [15, 45, 105, 225, 465, 765, 1065, 1365]
-    assert it.guess_ready_in(15.0, 300.0, at(1500.0).instant) == 165.0
 
 
 def test_a_rest_that_turns_out_to_blame_another_has_never_been() -> None:
