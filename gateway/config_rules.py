@@ -21,6 +21,7 @@ from gateway.config import (
     Durability,
     ErrorRule,
     Provider,
+    Retention,
     Route,
     Server,
     Simulated,
@@ -63,6 +64,8 @@ def warn(config: Config) -> list[str]:
             if provider and not provider.models.permits(each.model):
                 where = f"routes[{n}].targets[{m}]"
                 found.append(f"{where}: {each.target!r} is ruled out by the provider's models")
+    if config.storage.retention != Retention():
+        found.append(f"storage.retention: deleting old history {MISSING}; nothing is deleted")
     return [*found, *config_levels.without_effect(config)]
 
 

@@ -18,6 +18,7 @@ from gateway.config import (
     Fallback,
     ModelRules,
     Provider,
+    Retention,
     Route,
     RouteTarget,
     Server,
@@ -348,6 +349,11 @@ def test_usable_addresses_are_accepted(url: str) -> None:
         (
             replace(with_openai(models=ModelRules(allow=("gpt-*",))), routes=(route("openai/o5"),)),
             "routes[0].targets[0]: 'openai/o5' is ruled out by the provider's models",
+        ),
+        (
+            replace(with_openai(), storage=Storage(retention=Retention(attempts_days=3))),
+            "storage.retention: deleting old history is not available in this version; "
+            "nothing is deleted",
         ),
     ],
 )
