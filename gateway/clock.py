@@ -5,17 +5,27 @@ from __future__ import annotations
 import asyncio
 import time
 
-from gateway.units import Instant, Moment, Timestamp
+from gateway.units import MICROS, Instant, Moment, Timestamp
+
+STEP_MICROS = 10_000
+"""The two clocks are read one after the other and drift apart slowly. Up to this much the time of
+day is told by the monotonic clock, so that what is due at one moment is always told as due at the
+same time of day; beyond it somebody has set the clock, or it has been corrected."""
 
 
 class SystemClock:
     """Implements `Clock` on the machine's own two clocks."""
 
+    def __init__(self) -> None:
+        self._apart: int | None = None
+        """Microseconds from the monotonic clock's reading to the time of day."""
+
     def now(self) -> Moment:
-        return Moment(
-            Instant(time.monotonic()),  # noqa: TID251
-            Timestamp(time.time_ns() // 1000),
-        )
+        instant = time.monotonic()  # noqa: TID251
+        apart = time.time_ns() // 1000 - round(instant * MICROS)
+        if self._apart is None or abs(apart - self._apart) > STEP_MICROS:
+            self._apart = apart
+        return Moment(Instant(instant), Timestamp(round(instant * MICROS) + self._apart))
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

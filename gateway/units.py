@@ -31,14 +31,15 @@ class Moment:
 
     def later(self, seconds: float) -> Moment:
         """The moment `seconds` from here, if no clock is set meanwhile."""
-        return Moment(
-            Instant(self.instant + seconds),
-            Timestamp(self.timestamp + round(seconds * MICROS)),
-        )
+        instant = Instant(self.instant + seconds)
+        return Moment(instant, self.at(instant))
 
     def at(self, instant: Instant) -> Timestamp:
-        """The Unix time at which the monotonic clock reads `instant`."""
-        return Timestamp(self.timestamp + round((instant - self.instant) * MICROS))
+        """The Unix time at which the monotonic clock reads `instant`.
+
+        Each reading is rounded by itself, so that two moments of one clock give the same answer.
+        """
+        return Timestamp(self.timestamp + round(instant * MICROS) - round(self.instant * MICROS))
 
 
 class Clock(Protocol):
