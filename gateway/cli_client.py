@@ -5,7 +5,6 @@ aiohttp is imported by the functions that need it: `evenkeel --help` must not wa
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 from collections.abc import AsyncGenerator, Mapping
@@ -116,7 +115,6 @@ async def tail(
         try:
             async with aclosing(_stream(gateway, params, last_id=last_id)) as items:
                 async for item in items:
-                    _heed_cancellation()
                     connected = True
                     lost = 0
                     if item is not None:
@@ -128,18 +126,10 @@ async def tail(
             if lasting or not connected:
                 raise
             problem = Unreachable(str(error))
-        _heed_cancellation()
         if lost == 0:
             yield problem
         await clock.sleep(RECONNECT_SECONDS[min(lost, len(RECONNECT_SECONDS) - 1)])
         lost += 1
-
-
-def _heed_cancellation() -> None:
-    """A Ctrl-C that comes while a connection is being closed or made is not always passed on."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
 
 
 async def _stream(
