@@ -67,7 +67,13 @@ def program(*arguments: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         env={**clean, "PYTHONPATH": str(ROOT)},
+        preexec_fn=listen_to_ctrl_c,
     )
+
+
+def listen_to_ctrl_c() -> None:
+    """As in a terminal, though whoever started the tests may ignore it, as jobs of scripts do."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 # -- status --------------------------------------------------------------------------------------
