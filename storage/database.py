@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -24,6 +25,7 @@ from gateway.config import Durability, Storage
 from storage.models import VERSION, Base, StorageError
 
 BUSY_TIMEOUT_SECONDS: Final = 5.0
+TURN_AGAIN_SECONDS: Final = 0.02
 READERS_MAX: Final = 4
 """Each is a thread; a console page asks four things at once."""
 WAL_BYTES_MAX: Final = 64 * 1024 * 1024
@@ -150,10 +152,24 @@ class _Files:
         # Before the first table, and before WAL: later it would need a VACUUM of the whole file.
         _pragmas(engine, "auto_vacuum = INCREMENTAL", "journal_mode = WAL")
         try:
-            with engine.connect() as connection:
+            with self.first(engine) as connection:
                 return self.bring_up(connection, migrations)
         except DBAPIError as error:
             raise self.explained(error.orig) from error
+
+    def first(self, engine: Engine) -> Connection:
+        """The first connection, which turns a fresh file to WAL.
+
+        SQLite does not wait by itself where another process does the same at that moment.
+        """
+        for _ in range(int(self.busy_timeout_seconds / TURN_AGAIN_SECONDS)):
+            try:
+                return engine.connect()
+            except DBAPIError as error:
+                if getattr(error.orig, "sqlite_errorname", "") != "SQLITE_BUSY":
+                    raise
+            time.sleep(TURN_AGAIN_SECONDS)
+        return engine.connect()
 
     def bring_up(self, connection: Connection, migrations: Migrations) -> Path | None:
         revision = self.revision(connection, migrations)
