@@ -6,9 +6,8 @@ BIN := .venv/bin
 ARGS ?=
 PYTEST_ARGS ?=
 
-# Debian packages that tests need as programs. None yet: every server a test talks to is started
-# by the test, in Python. `test-deps` installs what is listed here.
-SYSTEM_TEST_PACKAGES :=
+# Debian packages that tests need as programs: real servers, each started and ended by its tests.
+SYSTEM_TEST_PACKAGES := nginx-light postgresql prometheus prometheus-alertmanager
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 

@@ -86,7 +86,7 @@ def _pins(name: str) -> dict[str, str]:
 
 
 def _name(requirement: str) -> str:
-    """`sqlalchemy[asyncio]>=2` → `sqlalchemy`."""
+    """`sqlalchemy[asyncio]>=2` → `sqlalchemy`; a dot is a dash (PEP 503)."""
     for mark in "[<>=;! ":
         requirement = requirement.partition(mark)[0]
-    return requirement.lower()
+    return requirement.lower().replace(".", "-")
