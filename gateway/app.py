@@ -19,9 +19,10 @@ from importlib.metadata import version as installed_version
 from importlib.resources import files
 from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, ProcessCollector
 
 from gateway import config_file
 from gateway.api.access import Access
@@ -47,6 +48,9 @@ from gateway.upstream.base import Upstream
 from gateway.upstream.direct import DirectUpstream, open_session
 from gateway.upstream.simulated import SimulatedUpstream
 from storage.journal import Journal, journal_path
+
+if TYPE_CHECKING:
+    from gateway.telemetry.traces import TraceSink
 
 TICK_SECONDS = 0.5
 """How late the end of a cooldown may be told when no request comes by."""
@@ -189,7 +193,15 @@ async def _restore(context: Context, store: Store) -> None:
 
 
 def _attach(spine: Spine, config: Config, store: Store) -> MetricsSink:
-    metrics = MetricsSink(config, version=version(), registry=CollectorRegistry())
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    traces = _traces(config)
+    metrics = MetricsSink(
+        config,
+        version=version(),
+        registry=registry,
+        **({} if traces is None else {"traced": traces.sampled}),
+    )
     journal = Journal(journal_path(store.path))
     spine.attach(
         store,
@@ -207,16 +219,19 @@ def _attach(spine: Spine, config: Config, store: Store) -> MetricsSink:
         batch_events_max=500,
         queue_bytes_max=QUEUE_BYTES_MAX,
     )
-    if config.telemetry.otlp_endpoint:
-        from gateway.telemetry.traces import TraceSink  # Half a second that most never need.
-
+    if traces is not None:
         spine.attach(
-            TraceSink(config.telemetry, version=version()),
-            batch_seconds=1.0,
-            batch_events_max=2000,
-            queue_bytes_max=QUEUE_BYTES_MAX,
+            traces, batch_seconds=1.0, batch_events_max=2000, queue_bytes_max=QUEUE_BYTES_MAX
         )
     return metrics
+
+
+def _traces(config: Config) -> TraceSink | None:
+    if not config.telemetry.otlp_endpoint:
+        return None
+    from gateway.telemetry.traces import TraceSink  # Half a second that most never need.
+
+    return TraceSink(config.telemetry, version=version())
 
 
 def _upstreams(direct: Upstream, simulated: Upstream) -> Mapping[Dialect, Upstream]:
@@ -230,7 +245,10 @@ def _upstreams(direct: Upstream, simulated: Upstream) -> Mapping[Dialect, Upstre
 def _scraper(
     pool: Pool, sinks: _Sinks, clock: Clock
 ) -> Callable[[str], Awaitable[tuple[bytes, str]]]:
+    took = 0.0
+
     async def scrape(accept: str) -> tuple[bytes, str]:
+        nonlocal took
         now = clock.now()
         sinks.spine.emit_all(pool.expire(now))
         await sinks.spine.settled(sinks.metrics.name, 1.0)
@@ -239,8 +257,12 @@ def _scraper(
             sinks.spine.stats(),
             store_bytes=sinks.store.bytes(),
             loop_lag_seconds=sinks.lag.seconds,
+            scrape_seconds=took,
         )
-        return await asyncio.to_thread(render, accept)
+        began = clock.now().instant
+        text = await asyncio.to_thread(render, accept)
+        took = clock.now().instant - began
+        return text
 
     return scrape
 

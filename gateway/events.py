@@ -356,6 +356,8 @@ class SessionMoved:
     move: str
     """`detour`, `rebind` (home changed) or `rehome` (back home)."""
     reason: str
+    cached_tokens: int = 0
+    """What its last answer had read from the cache it leaves behind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gateway.config import ReturnPolicy, Stability
 from gateway.events import Event, SessionMoved, Usage
 from gateway.routing.affinity import Binding, Seat
@@ -148,7 +150,8 @@ class Seating:
         binding.detour = detour
         binding.since = now.instant
         after = binding.seat
-        return [self._event(before.hop, after.hop, kind, now, before, after)]
+        moved = self._event(before.hop, after.hop, kind, now, before, after)
+        return [replace(moved, cached_tokens=binding.cached_tokens)]
 
     def _event(
         self, origin: HopState, to: HopState, kind: str, now: Moment, before: Seat, after: Seat

@@ -78,6 +78,8 @@ class CredentialView:
     in_flight: int
     used: int
     """Attempts since the start of the process."""
+    models_resting: int
+    """Models and quota groups that rest for it alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +108,9 @@ class TargetView:
     credentials_ready: int
     credentials: int
     penalty: float
+    suppress_at: float
+    reuse_at: float
+    """The lines between which the penalty keeps a suppressed target behind the others."""
     suppressed: bool
     """Above the line of damping, whether or not damping is obeyed."""
     good_answers: int
@@ -190,6 +195,7 @@ def _credential(credential: CredentialState, now: Moment) -> CredentialView:
         until=now.at(rest.until) if rest else None,
         in_flight=credential.in_flight,
         used=credential.used,
+        models_resting=sum(each.rests(now.instant) for each in credential.models.values()),
     )
 
 
@@ -238,6 +244,8 @@ def _target(pool: Pool, route: RouteState, hop: HopState, now: Moment) -> Target
         credentials_ready=sum(look.admission is not Admission.RESTING for look in looks),
         credentials=len(looks),
         penalty=hop.penalty.value(hop.stability, now.instant),
+        suppress_at=hop.stability.suppress_at,
+        reuse_at=hop.stability.reuse_at,
         suppressed=hop.penalty.suppressed_since is not None,
         good_answers=hop.evidence.good,
     )

@@ -1,7 +1,7 @@
 """Every metric as data, and every name that spans use: the one file to change or look names up in.
 
 Counting is `metrics`' work, which label values exist is `labels`'. Names and labels are public:
-once released they only grow. `evenkeel_cost_usd_total` has no source yet and stays at 0.
+once released they only grow.
 """
 
 from __future__ import annotations
@@ -28,11 +28,15 @@ class Metric:
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
     """Upper bounds of a histogram, without the infinite one."""
+    empty_because: str = ""
+    """Why the series may be missing in a healthy gateway; empty: they always exist."""
 
 
 DURATION_BUCKETS: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 """Answers of agents take from a second to ten minutes."""
 FIRST_CONTENT_BUCKETS: Final = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
+DWELL_BUCKETS: Final = (60.0, 300.0, 900.0, 1800.0, 3600.0, 14400.0)
+"""A route that stays for less than a prompt cache's five minutes pays for every switch."""
 OVERHEAD_BUCKETS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 """Ours is a millisecond or so; the rest shows a machine that is too busy."""
 
@@ -124,6 +128,18 @@ TOKENS: Final = _counter(
 COST: Final = _counter(
     "evenkeel_cost_usd_total", "Cost of attempts, where a price is known.", "provider", "model"
 )
+FALLBACK_COST: Final = _counter(
+    "evenkeel_fallback_cost_usd_total",
+    "Cost of requests that another target served than the one that should have.",
+    "route",
+)
+PROVIDER_INFO: Final = _gauge(
+    "evenkeel_provider_info",
+    "1 for each provider, to join its billing class and dialect to its other series.",
+    "provider",
+    "billing",
+    "dialect",
+)
 
 # -- routes --------------------------------------------------------------------------------------
 
@@ -141,6 +157,18 @@ REVERSALS: Final = _counter(
 )
 SESSION_MOVES: Final = _counter(
     "evenkeel_session_moves_total", "Sessions that moved to another target.", "route", "kind"
+)
+CACHE_LOST: Final = _counter(
+    "evenkeel_cache_lost_tokens_total",
+    "Cached input tokens that sessions left behind when they moved.",
+    "route",
+    "kind",
+)
+DWELL: Final = _histogram(
+    "evenkeel_dwell_seconds",
+    "How long a target had served its route when the route left it.",
+    DWELL_BUCKETS,
+    "route",
 )
 ROUTE_ACTIVE: Final = _gauge(
     "evenkeel_route_active", "1 for the target that serves the route now.", "route", "target"
@@ -164,6 +192,18 @@ ROUTE_LAST_SWITCH: Final = _gauge(
 )
 FLAP_PENALTY: Final = _gauge(
     "evenkeel_flap_penalty", "Damping penalty of a target on a route.", "route", "target"
+)
+FLAP_SUPPRESS_AT: Final = _gauge(
+    "evenkeel_flap_suppress_at",
+    "Penalty from which a target is suppressed.",
+    "route",
+    "target",
+)
+FLAP_REUSE_AT: Final = _gauge(
+    "evenkeel_flap_reuse_at",
+    "Penalty below which a suppressed target is used again.",
+    "route",
+    "target",
 )
 FLAPPING: Final = _gauge("evenkeel_flapping", "1 while the route is flapping.", "route")
 QUEUE_WAITERS: Final = _gauge(
@@ -193,6 +233,33 @@ RELAPSES: Final = _counter(
     "target",
 )
 
+# -- credentials ---------------------------------------------------------------------------------
+
+CREDENTIAL_STATE: Final = _gauge(
+    "evenkeel_credential_state",
+    "State of a credential: 0 ready, 2 cooling, 5 on trial, 8 parked because it was refused.",
+    "provider",
+    "credential",
+)
+CREDENTIAL_READY: Final = _gauge(
+    "evenkeel_credential_ready_timestamp_seconds",
+    "When the rest of the whole credential ends; 0 if it does not rest.",
+    "provider",
+    "credential",
+)
+CREDENTIAL_MODELS: Final = _gauge(
+    "evenkeel_credential_models_resting",
+    "Models and quota groups that rest for this credential alone.",
+    "provider",
+    "credential",
+)
+CREDENTIAL_IN_FLIGHT: Final = _gauge(
+    "evenkeel_credential_in_flight",
+    "Attempts under way on a credential.",
+    "provider",
+    "credential",
+)
+
 # -- the gateway itself --------------------------------------------------------------------------
 
 EVENTS_WRITTEN: Final = _counter(
@@ -216,6 +283,9 @@ SINK_DROPPED: Final = _counter(
 STORE_BYTES: Final = _gauge("evenkeel_store_bytes", "Size of the database.")
 LOOP_LAG: Final = _gauge(
     "evenkeel_event_loop_lag_seconds", "Worst delay of the event loop in the last seconds."
+)
+SCRAPE_SECONDS: Final = _gauge(
+    "evenkeel_scrape_seconds", "Time that making the text of the scrape before this one took."
 )
 CONFIG_INFO: Final = _gauge("evenkeel_config_info", "1 for the configuration in use.", "version")
 CONFIG_STALE: Final = _gauge(
@@ -245,6 +315,8 @@ TOKEN_KINDS: Final = {
     "reasoning_tokens": "reasoning",
 }
 """Field of `Usage` → label. Cached ones are also input, reasoning ones also output."""
+PARKED: Final = 8
+"""Of `evenkeel_credential_state`; its other codes are those of `evenkeel_target_state`."""
 SESSION_MOVE_KINDS: Final = ("detour", "rebind", "rehome")
 RETURN_REASONS: Final = ("recovered",)
 

@@ -56,6 +56,19 @@ OTHER_RESTS: Final = (
     (Scope.TARGET, OPERATOR, CooldownSource.OPERATOR),
 )
 """Cooldowns that are no answer to one failure: scope, reason, source."""
+OF_PLACES: Final = (
+    catalogue.ROUTE_ACTIVE,
+    catalogue.TARGET_STATE,
+    catalogue.FLAP_PENALTY,
+    catalogue.FLAP_SUPPRESS_AT,
+    catalogue.FLAP_REUSE_AT,
+)
+OF_CREDENTIALS: Final = (
+    catalogue.CREDENTIAL_STATE,
+    catalogue.CREDENTIAL_READY,
+    catalogue.CREDENTIAL_MODELS,
+    catalogue.CREDENTIAL_IN_FLIGHT,
+)
 PASSED_OVER: Final = (
     SkipReason.AT_CAPACITY,
     SkipReason.BILLING_CLASS,
@@ -127,8 +140,10 @@ class Labels:
         for route in (*self._routes, DIRECT):
             yield catalogue.RESCUES, (route,)
             yield catalogue.REVERSALS, (route,)
+            yield catalogue.FALLBACK_COST, (route,)
             for kind in catalogue.SESSION_MOVE_KINDS:
                 yield catalogue.SESSION_MOVES, (route, kind)
+                yield catalogue.CACHE_LOST, (route, kind)
             for target, result in product(self._hops(route), TRIED):
                 yield catalogue.PROBES, (route, target, result)
         for route, targets in self._routes.items():
@@ -137,12 +152,10 @@ class Labels:
                 catalogue.ROUTE_LAST_SWITCH,
                 catalogue.FLAPPING,
                 catalogue.QUEUE_WAITERS,
+                catalogue.DWELL,
             ):
                 yield metric, (route,)
-            for metric, target in product(
-                (catalogue.ROUTE_ACTIVE, catalogue.TARGET_STATE, catalogue.FLAP_PENALTY),
-                sorted(targets),
-            ):
+            for metric, target in product(OF_PLACES, sorted(targets)):
                 yield metric, (route, target)
 
     def _hops(self, route: str) -> Iterable[str]:
@@ -205,6 +218,9 @@ class Labels:
                 yield catalogue.RELAPSES, (f"{name}/{model}",)
                 for scope in (Scope.CREDENTIAL_MODEL, Scope.TARGET):
                     yield catalogue.COOLDOWN_UNTIL, (name, f"{name}/{model}", scope)
+            yield catalogue.PROVIDER_INFO, (name, provider.billing, provider.dialect)
+            for metric, credential in product(OF_CREDENTIALS, provider.credentials):
+                yield metric, (name, credential.name)
             if len(provider.credentials) > 1:
                 for reason in ROTATING:
                     yield catalogue.ROTATIONS, (name, reason)

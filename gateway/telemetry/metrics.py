@@ -30,7 +30,7 @@ from gateway.events import (
     Switched,
     SwitchKind,
 )
-from gateway.routing.snapshot import STATE_CODES, Snapshot, State
+from gateway.routing.snapshot import STATE_CODES, CredentialView, Snapshot, State
 from gateway.telemetry import catalogue
 from gateway.telemetry.catalogue import OTHER, Kind, Metric
 from gateway.telemetry.labels import (
@@ -66,10 +66,19 @@ class MetricsSink:
 
     name = "metrics"
 
-    def __init__(self, config: Config, *, version: str, registry: CollectorRegistry) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        version: str,
+        registry: CollectorRegistry,
+        traced: Callable[[str], bool] = lambda _: False,
+    ) -> None:
+        """`traced` says of a trace id whether its spans are kept: then it is worth an exemplar."""
         # The time at which each series began would be as many lines again, and nobody's question.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = registry
+        self._traced = traced
         self._families = {metric: _family(metric, registry) for metric in catalogue.METRICS}
         self._children: dict[tuple[Metric, Values], Any] = {}
         self._seen = 0
@@ -123,6 +132,7 @@ class MetricsSink:
         *,
         store_bytes: int,
         loop_lag_seconds: float,
+        scrape_seconds: float = 0.0,
     ) -> Callable[[str], tuple[bytes, str]]:
         """Reads what is, on the loop; what it returns makes the text, and is for another thread.
 
@@ -133,6 +143,7 @@ class MetricsSink:
         self._sinks(stats)
         self._at(catalogue.STORE_BYTES).set(store_bytes)
         self._at(catalogue.LOOP_LAG).set(loop_lag_seconds)
+        self._at(catalogue.SCRAPE_SECONDS).set(scrape_seconds)
         return self._text
 
     def _text(self, accept: str) -> tuple[bytes, str]:
@@ -155,7 +166,7 @@ class MetricsSink:
         route = self._labels.route(event.route)
         self._at(catalogue.REQUESTS, route, event.outcome).inc()
         duration = self._at(catalogue.REQUEST_DURATION, route, catalogue.STREAM[event.stream])
-        duration.observe(event.duration_seconds)
+        duration.observe(event.duration_seconds, self._exemplar(event.trace_id))
         if event.attempts:
             self._at(catalogue.OVERHEAD, catalogue.PHASES[0]).observe(event.overhead_seconds)
         if route == NO_ROUTE:
@@ -167,15 +178,19 @@ class MetricsSink:
             to = self._labels.hop(route, f"{event.provider}/{event.model}")
             reason = _among(FALLBACK_REASONS, event.fallback_reason)
             self._at(catalogue.FALLBACKS, route, origin, to, reason).inc()
+            if event.cost_usd is not None:
+                self._at(catalogue.FALLBACK_COST, route).inc(max(0.0, event.cost_usd))
 
     def _attempt(self, event: AttemptFinished) -> None:
         provider = self._labels.provider(event.provider)
         model = self._labels.model(event.provider, event.model)
         failure = event.failure if event.failure is not None else ""
-        self._at(catalogue.ATTEMPTS, provider, model, event.outcome, failure).inc()
+        exemplar = self._exemplar(event.trace_id)
+        self._at(catalogue.ATTEMPTS, provider, model, event.outcome, failure).inc(1, exemplar)
         self._at(catalogue.ATTEMPT_DURATION, provider, model).observe(event.duration_seconds)
         if event.first_content_seconds is not None:
-            self._at(catalogue.FIRST_TOKEN, provider, model).observe(event.first_content_seconds)
+            first = self._at(catalogue.FIRST_TOKEN, provider, model)
+            first.observe(event.first_content_seconds, exemplar)
         if event.probe:
             route = self._labels.route(event.route)
             target = self._labels.hop(route, f"{event.provider}/{event.model}")
@@ -188,6 +203,9 @@ class MetricsSink:
         if event.cost_usd is not None:
             self._at(catalogue.COST, provider, model).inc(max(0.0, event.cost_usd))
         self._rotation(event)
+
+    def _exemplar(self, trace_id: str) -> dict[str, str] | None:
+        return {"trace_id": trace_id} if trace_id and self._traced(trace_id) else None
 
     def _rotation(self, event: AttemptFinished) -> None:
         before = self._failed.pop(event.request_id, None)
@@ -212,6 +230,7 @@ class MetricsSink:
         if event.reversal:
             self._at(catalogue.REVERSALS, route).inc()
         if (catalogue.ROUTE_LAST_SWITCH, (route,)) in self._children:
+            self._at(catalogue.DWELL, route).observe(event.dwell_seconds)
             self._at(catalogue.ROUTE_LAST_SWITCH, route).set(event.ts / MICROS)
 
     def _cooldown(self, event: CooldownStarted) -> None:
@@ -224,7 +243,9 @@ class MetricsSink:
 
     def _session(self, event: SessionMoved) -> None:
         kind = _among(catalogue.SESSION_MOVE_KINDS, event.move)
-        self._at(catalogue.SESSION_MOVES, self._labels.route(event.route), kind).inc()
+        route = self._labels.route(event.route)
+        self._at(catalogue.SESSION_MOVES, route, kind).inc()
+        self._at(catalogue.CACHE_LOST, route, kind).inc(event.cached_tokens)
 
     def _config(self, event: ConfigReloaded | ConfigRejected) -> None:
         self._at(catalogue.CONFIG_STALE).set(isinstance(event, ConfigRejected))
@@ -250,6 +271,11 @@ class MetricsSink:
                 self._at(catalogue.ROUTE_ACTIVE, *place).set(target.active)
                 self._at(catalogue.TARGET_STATE, *place).set(STATE_CODES[target.state])
                 self._at(catalogue.FLAP_PENALTY, *place).set(target.penalty)
+                self._at(catalogue.FLAP_SUPPRESS_AT, *place).set(target.suppress_at)
+                self._at(catalogue.FLAP_REUSE_AT, *place).set(target.reuse_at)
+        for provider in snapshot.providers:
+            for credential in provider.credentials:
+                self._credential((provider.provider, credential.credential), credential)
         ends: dict[Values, float] = {
             values: 0.0 for metric, values in self._children if metric is catalogue.COOLDOWN_UNTIL
         }
@@ -259,6 +285,15 @@ class MetricsSink:
             ends[key] = max(ends.get(key, 0.0), rest.until / MICROS)
         for values, until in ends.items():
             self._at(catalogue.COOLDOWN_UNTIL, *values).set(until)
+
+    def _credential(self, key: Values, view: CredentialView) -> None:
+        parked = view.state is State.COOLING and view.reason == Failure.AUTH
+        code = catalogue.PARKED if parked else STATE_CODES[view.state]
+        self._at(catalogue.CREDENTIAL_STATE, *key).set(code)
+        until = 0.0 if view.until is None else view.until / MICROS
+        self._at(catalogue.CREDENTIAL_READY, *key).set(until)
+        self._at(catalogue.CREDENTIAL_MODELS, *key).set(view.models_resting)
+        self._at(catalogue.CREDENTIAL_IN_FLIGHT, *key).set(view.in_flight)
 
     def _sinks(self, stats: Mapping[str, SinkStats]) -> None:
         for name, sink in stats.items():

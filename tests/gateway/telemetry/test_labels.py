@@ -108,7 +108,8 @@ def test_one_key_cannot_rotate() -> None:
 
 
 FORMULA = (
-    "97 + 45 × routes + 6 × places + 67 × pairs + 57 × models + 67 × providers + 36 × direct pairs"
+    "102 + 58 × routes + 8 × places + 67 × pairs + 57 × models + 68 × providers + 4 × credentials"
+    " + 36 × direct pairs"
 )
 
 
@@ -127,6 +128,7 @@ def test_the_number_of_series_is_the_documented_one(
         "pairs": sum(size * (size - 1) // 2 for size in sizes),
         "models": len(labels.models) + len(config.providers),
         "providers": len(config.providers),
+        "credentials": sum(len(each.credentials) for each in config.providers.values()),
         "direct pairs": len(pairs(config, "direct")),
     }
     terms = [term.split(" × ") for term in FORMULA.split(" + ")]
