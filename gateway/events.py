@@ -93,6 +93,14 @@ class SwitchKind(StrEnum):
     OPERATOR = "operator"
 
 
+class StreamEnd(StrEnum):
+    """How an answer ended whose content had begun."""
+
+    COMPLETE = "complete"
+    BROKEN = "broken"
+    CLIENT_GONE = "client_gone"
+
+
 class SkipReason(StrEnum):
     """Why a candidate was not tried."""
 
@@ -176,6 +184,26 @@ class RequestFinished:
     bytes_sent: int
     usage: Usage | None
     cost_usd: float | None
+    billing: str = ""
+    """Billing class of who served."""
+    lost_seconds: float | None = None
+    """From the start of the first attempt to that of the one that served; None if nobody did."""
+    waited_seconds: float = 0.0
+    """What of its time it waited for a candidate."""
+    stream_end: StreamEnd | None = None
+    """None where no content had begun."""
+    client_retries: int = 0
+    """How often its SDK had asked already, where it says so."""
+    body_tokens: int = 0
+    """The prompt's size, estimated."""
+    first_turn: bool = False
+    reasoning: bool = False
+    no_fallback: bool = False
+    deadline_seconds: float | None = None
+    """How long the client itself would have waited for content, where it says so."""
+    conversation: str = ""
+    """Without a session: hashes of how the conversation begins, without and with the first answer."""
+    continued: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,6 +240,14 @@ class AttemptFinished:
     upstream_request_id: str
     usage: Usage | None
     cost_usd: float | None
+    billing: str = ""
+    """Billing class of the provider."""
+    changes: str = ""
+    """What the request was changed in for this target, such as `translated adapted:thinking`."""
+    excerpt: str = ""
+    """Of a failure of no known class: the provider's words, redacted and cut to 300 characters."""
+    quota_remaining: float | None = None
+    """The smallest share (0 to 1) that its headers say is left of a limit; None if they do not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
 
 from gateway.config import Durability, Storage
-from storage.models import VERSION, Base, StorageError
+from storage.models import VERSION, StorageError
+from storage.rollups import METADATA
 
 BUSY_TIMEOUT_SECONDS: Final = 5.0
 TURN_AGAIN_SECONDS: Final = 0.02
@@ -48,7 +49,7 @@ class Migrations:
         return self.revisions[-1]
 
 
-MIGRATIONS: Final = Migrations(Path(__file__).parent / "migrations", ("0001",))
+MIGRATIONS: Final = Migrations(Path(__file__).parent / "migrations", ("0001", "0002"))
 """Kept here so that Alembic need not be loaded to find that there is nothing to do."""
 
 
@@ -174,7 +175,7 @@ class _Files:
     def bring_up(self, connection: Connection, migrations: Migrations) -> Path | None:
         revision = self.revision(connection, migrations)
         if revision is None:
-            Base.metadata.create_all(connection, checkfirst=False)
+            METADATA.create_all(connection, checkfirst=False)
             VERSION.create(connection)
             connection.execute(VERSION.insert(), {"version_num": migrations.head})
             connection.commit()

@@ -177,8 +177,9 @@ def _of_target(table: Table, target: str) -> Condition:
 
 def _of_provider(table: Table, provider: str) -> Condition:
     columns = table.c
+    # Everything between "name/" and "name0", the next character: an index finds that.
     found = [
-        columns[place].startswith(f"{provider}/", autoescape=True)
+        and_(columns[place] >= f"{provider}/", columns[place] < f"{provider}0")
         for place in ("target", "from", "to")
         if place in columns
     ]

@@ -7,8 +7,8 @@ there, which never changes. `cooldowns` is no fifth part of it but the fold of t
 rows of `events`: one row per cooldown, filled in as they come, under the id of the first of them.
 
 Attempts are nine rows in ten, so what other tables repeat for convenience is kept out of them.
-Change a table here and in a new migration; a test compares the two. Never add a column for a
-prompt, an answer or a secret.
+Change a table here and in a new migration; a test compares the two. A column that comes later may
+be NULL: rows from before it have none. Never add one for a prompt, an answer or a secret.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, MappedColumn, mapped_column
 from sqlalchemy.types import TypeEngine
 
 
@@ -58,17 +58,24 @@ class Flag(TypeDecorator[bool]):
         return None if value is None else bool(value)
 
 
+TEXT: Final = Text().with_variant(Text(collation="C"), "postgresql")
+"""Compared byte by byte everywhere, as SQLite does: so a beginning can be looked up in an index."""
 WHOLE: Final = BigInteger().with_variant(Integer(), "sqlite")
 MEASURE: Final = Float(53).with_variant(REAL(), "sqlite")
 
 Key = Annotated[int, mapped_column(WHOLE, primary_key=True, autoincrement=True, sort_order=-5)]
 Time = Annotated[int, mapped_column(WHOLE, sort_order=-4)]
 Number = Annotated[int, mapped_column(WHOLE, sort_order=-3)]
-Word = Annotated[str, mapped_column(Text(), sort_order=-2)]
+Word = Annotated[str, mapped_column(TEXT, sort_order=-2)]
 
 STRICT: Final[dict[str, Any]] = {"sqlite_strict": True, "sqlite_autoincrement": True}
 """STRICT refuses a text in a number's column; AUTOINCREMENT remembers the highest id also after
 retention has deleted its row, so no id is ever used twice."""
+
+
+def _where(condition: str) -> dict[str, Any]:
+    """Of an index that holds only rows of which this is true: what is rare and asked for."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
 
 
 class Base(DeclarativeBase):
@@ -78,7 +85,11 @@ class Base(DeclarativeBase):
             "uq": "uq_%(table_name)s_%(column_0_N_name)s",
         }
     )
-    type_annotation_map: ClassVar[Any] = {int: WHOLE, float: MEASURE, bool: Flag, str: Text()}
+    type_annotation_map: ClassVar[Any] = {int: WHOLE, float: MEASURE, bool: Flag, str: TEXT}
+
+
+class Stamp:
+    """What every row of an event begins with."""
 
     id: Mapped[Key]
     """Commit order, across all tables."""
@@ -102,7 +113,12 @@ class Spent:
     cost_usd: Mapped[float | None]
 
 
-class Request(Spent, Base):
+def later() -> MappedColumn[Any]:
+    """A column that a migration has added: it stands behind those that were there."""
+    return mapped_column(sort_order=1)
+
+
+class Request(Spent, Stamp, Base):
     """One call of a client to the gateway."""
 
     __tablename__ = "requests"
@@ -112,6 +128,11 @@ class Request(Spent, Base):
         Index(None, "ts"),
         Index(None, "request_id"),
         Index(None, "session"),
+        Index(None, "route"),
+        Index(None, "provider", "model"),
+        Index(None, "credential"),
+        Index(None, "outcome"),
+        Index(None, "failure", **_where("failure IS NOT NULL")),
         STRICT,
     )
 
@@ -142,9 +163,21 @@ class Request(Spent, Base):
     overhead_seconds: Mapped[float]
     bytes_received: Mapped[int]
     bytes_sent: Mapped[int]
+    billing: Mapped[str | None] = later()
+    lost_seconds: Mapped[float | None] = later()
+    waited_seconds: Mapped[float | None] = later()
+    stream_end: Mapped[str | None] = later()
+    client_retries: Mapped[int | None] = later()
+    body_tokens: Mapped[int | None] = later()
+    first_turn: Mapped[bool | None] = later()
+    reasoning: Mapped[bool | None] = later()
+    no_fallback: Mapped[bool | None] = later()
+    deadline_seconds: Mapped[float | None] = later()
+    conversation: Mapped[str | None] = later()
+    continued: Mapped[str | None] = later()
 
 
-class Attempt(Spent, Base):
+class Attempt(Spent, Stamp, Base):
     """One candidate of a request: tried, or skipped (`outcome` says which)."""
 
     __tablename__ = "attempts"
@@ -152,8 +185,13 @@ class Attempt(Spent, Base):
         UniqueConstraint("boot_id", "seq"),
         Index(None, "ts"),
         Index(None, "request_id"),
+        Index(None, "session"),
+        Index(None, "route"),
+        Index(None, "provider", "model"),
+        Index(None, "credential"),
+        Index(None, "outcome"),
         # Most attempts are well; the others are what is asked for.
-        Index(None, "failure", sqlite_where=text("failure IS NOT NULL")),
+        Index(None, "failure", **_where("failure IS NOT NULL")),
         STRICT,
     )
 
@@ -185,9 +223,13 @@ class Attempt(Spent, Base):
     first_content_seconds: Mapped[float | None]
     bytes_sent: Mapped[int | None]
     upstream_request_id: Mapped[str | None]
+    billing: Mapped[str | None] = later()
+    changes: Mapped[str | None] = later()
+    excerpt: Mapped[str | None] = later()
+    quota_remaining: Mapped[float | None] = later()
 
 
-class Switch(Base):
+class Switch(Stamp, Base):
     """The target that serves a route changed."""
 
     __tablename__ = "switches"
@@ -196,6 +238,10 @@ class Switch(Base):
         Index(None, "ts"),
         Index(None, "request_id"),
         Index(None, "route"),
+        Index(None, "from"),
+        Index(None, "to"),
+        Index(None, "kind"),
+        Index(None, "reason"),
         STRICT,
     )
 
@@ -213,7 +259,7 @@ class Switch(Base):
     reversal: Mapped[bool]
 
 
-class Cooldown(Base):
+class Cooldown(Stamp, Base):
     """One rest of a credential, target or provider, from its start to its end.
 
     `ts`, `seq` and `boot_id` are of the event that made the row. Columns that may be NULL are so
@@ -224,8 +270,12 @@ class Cooldown(Base):
     __table_args__ = (
         UniqueConstraint("cooldown_id"),
         Index(None, "ts"),
-        Index(None, "request_id", sqlite_where=text("request_id IS NOT NULL")),
-        Index("ix_cooldowns_open", "until", sqlite_where=text("ended IS NULL")),
+        Index(None, "request_id", **_where("request_id IS NOT NULL")),
+        Index(None, "route"),
+        Index(None, "provider", "model"),
+        Index(None, "credential"),
+        Index(None, "reason"),
+        Index("ix_cooldowns_open", "until", **_where("ended IS NULL")),
         STRICT,
     )
 
@@ -254,7 +304,7 @@ class Cooldown(Base):
     ended_note: Mapped[str | None]
 
 
-class Occurrence(Base):
+class Occurrence(Stamp, Base):
     """Every other kind of event: common fields as columns, the others as JSON in `payload`.
 
     A column is NULL where the kind has no such field.
@@ -265,7 +315,16 @@ class Occurrence(Base):
         UniqueConstraint("boot_id", "seq"),
         Index(None, "ts"),
         Index(None, "kind"),
-        Index(None, "request_id", sqlite_where=text("request_id IS NOT NULL")),
+        Index(None, "request_id", **_where("request_id IS NOT NULL")),
+        Index(None, "session", **_where("session IS NOT NULL")),
+        Index(None, "route", **_where("route IS NOT NULL")),
+        Index(None, "target", **_where("target IS NOT NULL")),
+        Index(None, "provider", "model", **_where("provider IS NOT NULL")),
+        Index(None, "credential", **_where("credential IS NOT NULL")),
+        Index(None, "from", **_where('"from" IS NOT NULL')),
+        Index(None, "to", **_where('"to" IS NOT NULL')),
+        Index(None, "failure", **_where("failure IS NOT NULL")),
+        Index(None, "reason", **_where("reason IS NOT NULL")),
         STRICT,
     )
 
@@ -290,6 +349,7 @@ class Occurrence(Base):
 
 
 TABLES: Final[dict[str, Table]] = dict(Base.metadata.tables)
+"""The history: rows of events."""
 STREAM: Final = ("requests", "attempts", "switches", "events")
 """The tables whose union, in the order of `id`, is everything that happened."""
 VERSION: Final = Table(

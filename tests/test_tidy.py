@@ -33,6 +33,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "gateway.telemetry.labels",
         "gateway.upstream",
         "storage.filters",
+        "storage.rollups",
     ),
     (
         "gateway.telemetry.log",
@@ -77,7 +78,7 @@ LITELLM_HOME = "gateway/upstream/translated.py"
 FILE_LINES_MAX = 400
 TEST_FILE_LINES_MAX = 500
 FUNCTION_LINES_MAX = 60
-LONGER_FILES = {"gateway/events.py": 500}
+LONGER_FILES = {"gateway/events.py": 600}
 """The vocabulary is read as a whole: declarations and their notes, no code."""
 UNSIZED = "storage/migrations/versions"
 """History: a migration is written once and then never edited."""

@@ -29,6 +29,7 @@ from gateway.wire.body import Conversation, conversation
 from gateway.wire.headers import (
     Headers,
     client_keys,
+    client_retries,
     deadline_seconds,
     no_fallback,
     session,
@@ -158,6 +159,7 @@ async def _admit(
             reasoning=asked.reasoning,
             deadline_seconds=deadline_seconds(headers),
             no_fallback=no_fallback(headers),
+            client_retries=client_retries(headers),
         ),
     )
     return inbound, route

@@ -16,6 +16,7 @@ from gateway.relay.inbound import Dropped, Emit, Inbound
 from gateway.relay.patience import Patience
 from gateway.routing.call import Call
 from gateway.routing.classify import Verdict, classify, classify_fault
+from gateway.routing.quota import remaining_share
 from gateway.routing.redaction import MASK
 from gateway.routing.steps import Bad, Seen, Send
 from gateway.units import Clock
@@ -64,6 +65,8 @@ class Progress:
     error_told: bool = False
     """The client has seen the upstream's own error event."""
     bytes_sent: int = 0
+    dropped: tuple[str, ...] = ()
+    """Fields of the body that the target was not sent."""
 
     def seen(self) -> Seen:
         headers: Mapping[str, str] = self.reply.headers if self.reply is not None else {}
@@ -73,6 +76,8 @@ class Progress:
             upstream_request_id=upstream_id[:128],
             bytes_sent=self.bytes_sent,
             usage=self._usage(),
+            dropped=self.dropped,
+            quota_remaining=remaining_share(headers),
         )
 
     def _usage(self) -> Usage | None:
@@ -123,6 +128,7 @@ class Attempt:
 
     def _outgoing(self) -> Outgoing:
         send, inbound = self.send, self.inbound
+        body, self.progress.dropped = self._body()
         trace = f"00-{inbound.facts.trace_id}-{send.span_id}-01"
         return Outgoing(
             provider=send.provider,
@@ -132,7 +138,7 @@ class Attempt:
             path=inbound.path,
             query=inbound.query,
             headers=(*inbound.upstream_headers, ("traceparent", trace)),
-            body=self._body()[0],
+            body=body,
             stream=inbound.facts.stream,
             timeouts=send.timeouts,
         )
@@ -251,8 +257,8 @@ class Attempt:
 
     def _headers(self, reply: Reply) -> Headers:
         headers = [*to_client(reply.pairs()), *own_headers(self.call)]
-        if dropped := self._body()[1]:
-            headers.append(("x-evenkeel-dropped", ", ".join(dropped)))
+        if self.progress.dropped:
+            headers.append(("x-evenkeel-dropped", ", ".join(self.progress.dropped)))
         return headers
 
     # -- what went wrong -----------------------------------------------------------------------

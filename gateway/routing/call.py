@@ -114,6 +114,7 @@ class Call:
             self._move("wait")
             return Wait(seconds), []
         waited = self._patience.stop(now)
+        self._record.waited += waited
         if self.attempt is None:
             self._record.waited_first += waited
         events: list[Event] = [*self._record.skip(self._skips, now)]
@@ -180,6 +181,7 @@ class Call:
         )
         span_id = f"{self._rng.getrandbits(64) | 1:016x}"
         self.attempt = self._record.begin(candidate, span_id=span_id, now=now, probe=probe)
+        self.attempt.adapted = self._repairs.of(candidate.target.name)
         lease = timeouts.first_content_seconds + LEASE_SLACK_SECONDS
         self._pool.take(
             self.route,
@@ -195,7 +197,7 @@ class Call:
             credential=candidate.credential.config,
             model=candidate.target.model,
             drop=candidate.hop.config.drop,
-            adapt=bool(self._repairs.of(candidate.target.name)),
+            adapt=bool(self.attempt.adapted),
             probe=probe,
             timeouts=timeouts,
             by_deadline=by_deadline,
@@ -212,7 +214,7 @@ class Call:
         self, now: Moment, *, own_fault: bool = False, deadline_passed: bool = False
     ) -> GiveUp:
         self._move("give_up")
-        self._patience.stop(now)
+        self._record.waited += self._patience.stop(now)
         listed = parts(self._record.attempts, self._skips, now.instant)
         bad = self._record.first_bad()
         failure = bad.failure if bad else None
@@ -315,7 +317,7 @@ class Call:
         """The client went away: nobody's fault, whatever the provider was doing."""
         sent = self.phase is not Phase.SELECTING
         self._move("abandoned")
-        self._patience.stop(now)
+        self._record.waited += self._patience.stop(now)
         if not sent:
             return []
         attempt = self._current()

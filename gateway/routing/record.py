@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gateway.config import Dialect
 from gateway.events import (
     AttemptFinished,
     AttemptOutcome,
@@ -14,6 +15,7 @@ from gateway.events import (
     RequestOutcome,
     Scope,
     SkipReason,
+    StreamEnd,
 )
 from gateway.routing.choosing import Skip
 from gateway.routing.state import Candidate
@@ -29,6 +31,13 @@ UNABLE = frozenset(
     }
 )
 """A target passed over for these could never have served the request: no fallback from it."""
+EXCERPT_MAX = 300
+"""Characters of a provider's words that explain a failure of no known class."""
+STREAM_ENDS = {
+    RequestOutcome.OK: StreamEnd.COMPLETE,
+    RequestOutcome.UPSTREAM_ERROR: StreamEnd.BROKEN,
+    RequestOutcome.CANCELLED: StreamEnd.CLIENT_GONE,
+}
 
 
 @dataclass(slots=True)
@@ -41,6 +50,8 @@ class Attempt:
     n: int
     started: Moment
     probe: bool = False
+    adapted: tuple[str, ...] = ()
+    """What of the history was adapted for it."""
     content_at: Instant | None = None
     bad: Bad | None = None
 
@@ -62,6 +73,8 @@ class Record:
         self._seen = Seen()
         self.waited_first = 0.0
         """Seconds it waited before its first attempt: no work of the gateway's."""
+        self.waited = 0.0
+        """All waits for a candidate together."""
 
     def begin(
         self, candidate: Candidate, *, span_id: str, now: Moment, probe: bool = False
@@ -161,6 +174,10 @@ class Record:
             upstream_request_id=seen.upstream_request_id,
             usage=seen.usage,
             cost_usd=seen.cost_usd,
+            billing=candidate.target.provider.config.billing,
+            changes=_changes(attempt, facts, seen),
+            excerpt=bad.message[:EXCERPT_MAX] if bad and bad.failure is Failure.UNKNOWN else "",
+            quota_remaining=seen.quota_remaining,
         )
 
     def adapted_event(self, attempt: Attempt, bad: Bad, now: Moment) -> HistoryAdapted:
@@ -218,6 +235,18 @@ class Record:
             bytes_sent=self._seen.bytes_sent,
             usage=self._seen.usage,
             cost_usd=self._seen.cost_usd,
+            billing=served.candidate.target.provider.config.billing if served else "",
+            lost_seconds=_since(served.started.instant if served else None, sent),
+            waited_seconds=self.waited,
+            stream_end=STREAM_ENDS.get(outcome) if served else None,
+            client_retries=facts.client_retries,
+            body_tokens=facts.body_tokens,
+            first_turn=facts.first_turn,
+            reasoning=facts.reasoning,
+            no_fallback=facts.no_fallback,
+            deadline_seconds=facts.deadline_seconds,
+            conversation=facts.conversation,
+            continued=facts.continued,
         )
 
     def _skip_event(self, skip: Skip, now: Moment) -> CandidateSkipped:
@@ -237,6 +266,15 @@ class Record:
             cause=skip.cause,
             until=None if skip.until is None else now.at(skip.until),
         )
+
+
+def _changes(attempt: Attempt, facts: Facts, seen: Seen) -> str:
+    """What the request was changed in for this target, in words that stay the same."""
+    dialect = attempt.candidate.target.provider.config.dialect
+    words = [] if dialect in (facts.dialect, Dialect.SIMULATED) else ["translated"]
+    words += [f"adapted:{part}" for part in attempt.adapted]
+    words += [f"dropped:{part}" for part in seen.dropped]
+    return " ".join(words)
 
 
 def _since(instant: Instant | None, start: Instant) -> float | None:

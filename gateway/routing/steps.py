@@ -39,6 +39,8 @@ class Facts:
     """It asks for thinking before the answer: the clocks to first content are longer."""
     deadline_seconds: float | None = None
     """How long the client itself will wait for the first content, where it says so."""
+    client_retries: int = 0
+    """How often the client's SDK has asked already, where it says so."""
     no_fallback: bool = False
     """The client wants the first target's answer or its error, nobody else's."""
 
@@ -110,3 +112,7 @@ class Seen:
     bytes_sent: int = 0
     usage: Usage | None = None
     cost_usd: float | None = None
+    dropped: tuple[str, ...] = ()
+    """Fields of the body that the target was not sent."""
+    quota_remaining: float | None = None
+    """The smallest share that its headers say is left of a limit."""

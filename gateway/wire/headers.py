@@ -230,6 +230,12 @@ def no_fallback(headers: Headers) -> bool:
     return value.strip().lower() not in _UNSET
 
 
+def client_retries(headers: Headers) -> int:
+    """How often the client's SDK has asked already; 0 if it does not say."""
+    value = _first_values(headers).get("x-stainless-retry-count", "")
+    return int(value) if value.isascii() and value.isdigit() and len(value) <= 3 else 0
+
+
 def traceparent(headers: Headers) -> tuple[str, str, bool] | None:
     """Trace id, parent span id and sampled flag (W3C Trace Context); None if absent or invalid."""
     values = _values_of("traceparent", headers)

@@ -31,17 +31,17 @@ from tests.storage.samples import batch, example
 
 NOBODY = 65534
 
-SECOND = """
+ONE_MORE = """
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 
 
 def upgrade() -> None:
     op.execute("ALTER TABLE attempts ADD COLUMN flavour TEXT")
 """
-BROKEN = SECOND.replace("ALTER TABLE attempts", "ALTER TABLE nowhere")
+BROKEN = ONE_MORE.replace("ALTER TABLE attempts", "ALTER TABLE nowhere")
 
 
 async def made(folder: Path) -> Path:
@@ -66,12 +66,12 @@ async def pragma(engine: AsyncEngine, name: str) -> object:
         return (await connection.exec_driver_sql(f"PRAGMA {name}")).scalar()
 
 
-def with_second(folder: Path, script: str = SECOND) -> Migrations:
+def with_one_more(folder: Path, script: str = ONE_MORE) -> Migrations:
     """Our migrations and one more, as a later version would have them."""
     scripts = folder / "migrations"
     shutil.copytree(MIGRATIONS.folder, scripts, ignore=shutil.ignore_patterns("__pycache__"))
-    (scripts / "versions" / "0002_flavour.py").write_text(script)
-    return Migrations(scripts, ("0001", "0002"))
+    (scripts / "versions" / "0003_flavour.py").write_text(script)
+    return Migrations(scripts, (*MIGRATIONS.revisions, "0003"))
 
 
 async def test_a_fresh_file_has_all_tables_and_the_newest_schema(tmp_path: Path) -> None:
@@ -182,18 +182,18 @@ async def test_an_older_schema_is_copied_and_migrated_with_its_rows(tmp_path: Pa
     await Writer(database.writer).take(batch(example(AttemptFinished)))
     await database.close()
 
-    newer = with_second(tmp_path)
-    with pytest.raises(StorageError, match=r"has schema 0001, not 0002; run `evenkeel migrate`"):
+    newer = with_one_more(tmp_path)
+    with pytest.raises(StorageError, match=r"has schema 0002, not 0003; run `evenkeel migrate`"):
         await open_database(Storage(), folder=tmp_path, migrations=newer, read_only=True)
     database = await open_database(Storage(), folder=tmp_path, migrations=newer)
     await database.close()
-    backup = tmp_path / "evenkeel.db.0001.1.backup"
+    backup = tmp_path / "evenkeel.db.0002.1.backup"
     assert database.backup == backup
     assert execute(database.path, "SELECT request_id, flavour FROM attempts") == [
         ("some request_id", None)
     ]
-    assert execute(database.path, "SELECT version_num FROM alembic_version") == [("0002",)]
-    assert execute(backup, "SELECT version_num FROM alembic_version") == [("0001",)]
+    assert execute(database.path, "SELECT version_num FROM alembic_version") == [("0003",)]
+    assert execute(backup, "SELECT version_num FROM alembic_version") == [("0002",)]
     assert execute(backup, "SELECT request_id FROM attempts") == [("some request_id",)]
 
     database = await open_database(Storage(), folder=tmp_path, migrations=newer)
@@ -204,13 +204,13 @@ async def test_an_older_schema_is_copied_and_migrated_with_its_rows(tmp_path: Pa
 async def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     path = await made(tmp_path)
     before = ddl(path)
-    broken = with_second(tmp_path, BROKEN)
+    broken = with_one_more(tmp_path, BROKEN)
     for number in (1, 2):
         with pytest.raises(StorageError, match="nowhere"):
             await open_database(Storage(), folder=tmp_path, migrations=broken)
-        assert (tmp_path / f"evenkeel.db.0001.{number}.backup").exists()
+        assert (tmp_path / f"evenkeel.db.0002.{number}.backup").exists()
     assert ddl(path) == before
-    assert execute(path, "SELECT version_num FROM alembic_version") == [("0001",)]
+    assert execute(path, "SELECT version_num FROM alembic_version") == [("0002",)]
 
 
 async def test_a_file_of_another_program_is_left_alone(tmp_path: Path) -> None:

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from gateway.events import CandidateSkipped, RequestOutcome, SkipReason
+from dataclasses import replace
+
+from gateway.events import (
+    AttemptOutcome,
+    CandidateSkipped,
+    Failure,
+    RequestOutcome,
+    SkipReason,
+    StreamEnd,
+)
 from gateway.routing.choosing import Skip
 from gateway.routing.record import UNABLE, Record
 from gateway.routing.state import Candidate
@@ -103,3 +112,37 @@ def test_the_overhead_ends_with_the_first_attempt_whatever_follows() -> None:
     event = record.request_event(at(7.0), outcome=RequestOutcome.OK, status=200)
     assert (event.overhead_seconds, event.first_content_seconds) == (0.5, 6.0)
     assert (event.duration_seconds, event.bytes_sent) == (7.0, 10)
+
+
+def test_a_rescued_request_tells_what_it_lost_and_how_it_ended() -> None:
+    it, record = play(), Record(facts(), "coder")
+    first = record.begin(candidate(it, 0), span_id="s1", now=at(1.0))
+    record.failed(first, bad(Failure.OVERLOADED))
+    second = record.begin(candidate(it, 1), span_id="s2", now=at(4.0))
+    second.content_at = at(5.0).instant
+    for outcome, end in (
+        (RequestOutcome.OK, StreamEnd.COMPLETE),
+        (RequestOutcome.UPSTREAM_ERROR, StreamEnd.BROKEN),
+        (RequestOutcome.CANCELLED, StreamEnd.CLIENT_GONE),
+    ):
+        event = record.request_event(at(6.0), outcome=outcome, status=200)
+        assert (event.lost_seconds, event.stream_end, event.billing) == (3.0, end, "metered")
+
+
+def test_a_request_that_nobody_served_has_no_end_of_a_stream() -> None:
+    it, record = play(), Record(facts(), "coder")
+    record.failed(record.begin(candidate(it, 0), span_id="s", now=at(1.0)), bad(Failure.UNKNOWN))
+    event = record.request_event(at(2.0), outcome=RequestOutcome.UPSTREAM_ERROR, status=418)
+    assert (event.lost_seconds, event.stream_end, event.billing) == (None, None, "")
+
+
+def test_an_attempt_tells_what_was_changed_and_the_words_of_an_unknown_failure() -> None:
+    it, record = play(), Record(replace(facts(), dialect="anthropic"), "coder")
+    seen = replace(SEEN, dropped=("thinking",), quota_remaining=0.25)
+    for failure, excerpt in ((Failure.UNKNOWN, "w" * 300), (Failure.OVERLOADED, "")):
+        attempt = record.begin(candidate(it, 0), span_id="s", now=at(0.0))
+        attempt.adapted = ("tool_ids",)
+        record.failed(attempt, replace(bad(failure), message="w" * 500))
+        event = record.attempt_event(attempt, AttemptOutcome.FAILED, now=at(1.0), seen=seen)
+        assert event.changes == "translated adapted:tool_ids dropped:thinking"
+        assert (event.excerpt, event.quota_remaining, event.billing) == (excerpt, 0.25, "metered")

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from gateway.wire.base import ClientError
 from gateway.wire.headers import (
     client_keys,
+    client_retries,
     credential_header,
     deadline_seconds,
     default_version,
@@ -257,3 +258,11 @@ def test_a_client_may_want_no_fallback(value: str) -> None:
 def test_a_header_that_says_no_changes_nothing(value: str) -> None:
     assert not no_fallback([("x-evenkeel-no-fallback", value)])
     assert not no_fallback([])
+
+
+@pytest.mark.parametrize(
+    ("value", "retries"), [("2", 2), ("0", 0), ("", 0), ("-1", 0), ("²", 0), ("9999", 0), ("x", 0)]
+)
+def test_an_sdk_says_how_often_it_has_asked_already(value: str, retries: int) -> None:
+    assert client_retries([("X-Stainless-Retry-Count", value)]) == retries
+    assert client_retries([]) == 0
