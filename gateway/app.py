@@ -43,6 +43,7 @@ from gateway.routing.snapshot import snapshot
 from gateway.spine import Spine
 from gateway.telemetry.log import LogSink
 from gateway.telemetry.metrics import LoopLag, MetricsSink
+from gateway.telemetry.sampling import Sampling
 from gateway.units import Clock, Moment
 from gateway.upstream.base import Upstream
 from gateway.upstream.direct import DirectUpstream, open_session
@@ -130,6 +131,7 @@ class _Sinks:
     spine: Spine
     store: Store
     metrics: MetricsSink
+    traces: TraceSink | None
     lag: LoopLag
 
 
@@ -142,13 +144,13 @@ async def _sinks(stack: AsyncExitStack, loaded: Loaded, clock: Clock, rng: Rando
         boot_id=f"{rng.getrandbits(64):016x}",
         config_version=loaded.version,
     )
-    metrics = _attach(spine, config, store)
+    metrics, traces = _attach(spine, config, store)
     if not await store.open():
         log.error("the store cannot be opened; serving without it", extra=_why(store))
     await stack.enter_async_context(spine)
     spine.emit(_started(now))
     stack.callback(_tell_stopped, spine, clock)
-    return _Sinks(spine, store, metrics, LoopLag(clock))
+    return _Sinks(spine, store, metrics, traces, LoopLag(clock))
 
 
 def _context(
@@ -192,7 +194,7 @@ async def _restore(context: Context, store: Store) -> None:
         context.emit(restore(context.pool, now=now, **found))
 
 
-def _attach(spine: Spine, config: Config, store: Store) -> MetricsSink:
+def _attach(spine: Spine, config: Config, store: Store) -> tuple[MetricsSink, TraceSink | None]:
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     traces = _traces(config)
@@ -200,7 +202,7 @@ def _attach(spine: Spine, config: Config, store: Store) -> MetricsSink:
         config,
         version=version(),
         registry=registry,
-        **({} if traces is None else {"traced": traces.sampled}),
+        sampling=Sampling(config.telemetry) if traces is not None else None,
     )
     journal = Journal(journal_path(store.path))
     spine.attach(
@@ -223,7 +225,7 @@ def _attach(spine: Spine, config: Config, store: Store) -> MetricsSink:
         spine.attach(
             traces, batch_seconds=1.0, batch_events_max=2000, queue_bytes_max=QUEUE_BYTES_MAX
         )
-    return metrics
+    return metrics, traces
 
 
 def _traces(config: Config) -> TraceSink | None:
@@ -258,6 +260,7 @@ def _scraper(
             store_bytes=sinks.store.bytes(),
             loop_lag_seconds=sinks.lag.seconds,
             scrape_seconds=took,
+            spans_dropped=sinks.traces.dropped if sinks.traces is not None else 0,
         )
         began = clock.now().instant
         text = await asyncio.to_thread(render, accept)

@@ -61,6 +61,13 @@ class Durability(StrEnum):
     STRICT = "strict"
 
 
+class GenAIConventions(StrEnum):
+    """Whose names spans use for what is about models."""
+
+    RELEASED = "1.41"
+    DEVELOPMENT = "development"
+
+
 class LogFormat(StrEnum):
     CONSOLE = "console"
     JSON = "json"
@@ -286,6 +293,8 @@ class Provider:
     models: ModelRules = ModelRules()
     quota_groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     billing: Billing = Billing.METERED
+    internal: bool = False
+    """Ours: it is sent the trace of a request, which nobody else's business is."""
     timeouts: Timeouts = Timeouts()
     errors: tuple[ErrorRule, ...] = ()
     simulated: Simulated = Simulated()
@@ -370,6 +379,10 @@ class Telemetry:
     otlp_endpoint: str = ""
     """Such as http://127.0.0.1:4318; empty = no spans are made."""
     trace_sample_ratio: float = 1.0
+    """Of requests in which nothing happened; the others are always kept."""
+    trace_slow_seconds: float = 60.0
+    """From this long on a request's spans are always kept."""
+    genai_conventions: GenAIConventions = GenAIConventions.RELEASED
     capture_content: bool = False
     log_format: LogFormat = LogFormat.CONSOLE
 

@@ -23,14 +23,21 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("gateway.units",),
     ("gateway.events",),
     ("gateway.config",),
-    ("gateway.wire", "gateway.telemetry.catalogue"),
+    ("gateway.wire", "gateway.telemetry.catalogue*"),
     ("gateway.routing",),
     # The line: what stands above may do I/O, read clocks and wait.
-    ("gateway.clock", "gateway.delivery", "storage.models", "storage.rows"),
+    (
+        "gateway.clock",
+        "gateway.delivery",
+        "gateway.telemetry.sampling",
+        "storage.models",
+        "storage.rows",
+    ),
     (
         "gateway.config_*",
         "gateway.spine",
         "gateway.telemetry.labels",
+        "gateway.telemetry.spans",
         "gateway.upstream",
         "storage.filters",
         "storage.rollups",
@@ -78,8 +85,8 @@ LITELLM_HOME = "gateway/upstream/translated.py"
 FILE_LINES_MAX = 400
 TEST_FILE_LINES_MAX = 500
 FUNCTION_LINES_MAX = 60
-LONGER_FILES = {"gateway/events.py": 600}
-"""The vocabulary is read as a whole: declarations and their notes, no code."""
+LONGER_FILES = {"gateway/events.py": 600, "gateway/config.py": 600}
+"""The vocabulary and the settings are read as a whole: declarations and their notes, no code."""
 UNSIZED = "storage/migrations/versions"
 """History: a migration is written once and then never edited."""
 

@@ -33,9 +33,11 @@ class Answer(Protocol):
 
 
 def own_headers(call: Call) -> Headers:
-    """The `x-evenkeel-*` headers of an answer; header values hold no line break by construction."""
+    """The `x-evenkeel-*` headers of an answer, and its trace; header values hold no line break by construction."""
+    facts = call.facts
     headers = [
-        ("x-evenkeel-request-id", call.facts.request_id),
+        ("traceparent", f"00-{facts.trace_id}-{facts.span_id}-01"),
+        ("x-evenkeel-request-id", facts.request_id),
         ("x-evenkeel-route", call.route.chain.label),
     ]
     served = call.served()

@@ -129,7 +129,10 @@ class Attempt:
     def _outgoing(self) -> Outgoing:
         send, inbound = self.send, self.inbound
         body, self.progress.dropped = self._body()
-        trace = f"00-{inbound.facts.trace_id}-{send.span_id}-01"
+        headers = tuple(inbound.upstream_headers)
+        if send.provider.internal:
+            trace = f"00-{inbound.facts.trace_id}-{send.span_id}-01"
+            headers += (("traceparent", trace),)
         return Outgoing(
             provider=send.provider,
             credential=send.credential,
@@ -137,7 +140,7 @@ class Attempt:
             dialect=inbound.wire.name,
             path=inbound.path,
             query=inbound.query,
-            headers=(*inbound.upstream_headers, ("traceparent", trace)),
+            headers=headers,
             body=body,
             stream=inbound.facts.stream,
             timeouts=send.timeouts,

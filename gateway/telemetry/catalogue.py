@@ -1,4 +1,4 @@
-"""Every metric as data, and every name that spans use: the one file to change or look names up in.
+"""Every metric as data: the one file to change or look names up in.
 
 Counting is `metrics`' work, which label values exist is `labels`'. Names and labels are public:
 once released they only grow.
@@ -281,6 +281,9 @@ SINK_DROPPED: Final = _counter(
     "evenkeel_sink_dropped_total", "Events that a sink will never be told.", "sink"
 )
 STORE_BYTES: Final = _gauge("evenkeel_store_bytes", "Size of the database.")
+SPANS_DROPPED: Final = _counter(
+    "evenkeel_spans_dropped_total", "Spans that made room for newer ones: no collector took them."
+)
 LOOP_LAG: Final = _gauge(
     "evenkeel_event_loop_lag_seconds", "Worst delay of the event loop in the last seconds."
 )
@@ -319,68 +322,3 @@ PARKED: Final = 8
 """Of `evenkeel_credential_state`; its other codes are those of `evenkeel_target_state`."""
 SESSION_MOVE_KINDS: Final = ("detour", "rebind", "rehome")
 RETURN_REASONS: Final = ("recovered",)
-
-
-# -- spans ---------------------------------------------------------------------------------------
-
-
-class Span(StrEnum):
-    """Attributes and events of spans: OpenTelemetry's names where there is one, else our own.
-
-    The GenAI names are those of semantic conventions 1.41.1, the last release before they moved
-    to a repository of their own.
-    """
-
-    SCHEMA = "https://opentelemetry.io/schemas/1.41.1"
-
-    METHOD = "http.request.method"
-    STATUS = "http.response.status_code"
-    RESEND = "http.request.resend_count"
-    PATH = "url.path"
-    HTTP_ROUTE = "http.route"
-    ERROR = "error.type"
-
-    OPERATION = "gen_ai.operation.name"
-    PROVIDER = "gen_ai.provider.name"
-    REQUEST_MODEL = "gen_ai.request.model"
-    STREAM = "gen_ai.request.stream"
-    FIRST_CHUNK = "gen_ai.response.time_to_first_chunk"
-    INPUT_TOKENS = "gen_ai.usage.input_tokens"
-    OUTPUT_TOKENS = "gen_ai.usage.output_tokens"
-    CACHED_TOKENS = "gen_ai.usage.cache_read.input_tokens"
-    CACHE_WRITE_TOKENS = "gen_ai.usage.cache_creation.input_tokens"
-    REASONING_TOKENS = "gen_ai.usage.reasoning.output_tokens"
-
-    REQUEST_ID = "evenkeel.request_id"
-    ATTEMPT_ID = "evenkeel.attempt_id"
-    ROUTE = "evenkeel.route"
-    SESSION = "evenkeel.session"
-    CLIENT = "evenkeel.client"
-    OUTCOME = "evenkeel.outcome"
-    REASON = "evenkeel.reason"
-    TARGET = "evenkeel.target"
-    CREDENTIAL = "evenkeel.credential"
-    ATTEMPTS = "evenkeel.attempts"
-    SKIPPED = "evenkeel.skipped"
-    FALLBACK_FROM = "evenkeel.fallback.from"
-    FALLBACK_REASON = "evenkeel.fallback.reason"
-    PROBE = "evenkeel.probe"
-    FROM = "evenkeel.from"
-    TO = "evenkeel.to"
-    SWITCH = "evenkeel.switch"
-    SCOPE = "evenkeel.scope"
-    SOURCE = "evenkeel.source"
-    SECONDS = "evenkeel.duration_seconds"
-
-    SKIPPED_EVENT = "evenkeel.candidate_skipped"
-    SWITCHED_EVENT = "evenkeel.switched"
-    COOLDOWN_EVENT = "evenkeel.cooldown_started"
-
-
-OPERATIONS: Final = {
-    "/v1/embeddings": "embeddings",
-    "/v1/messages/count_tokens": "count_tokens",
-}
-"""Endpoint → `gen_ai.operation.name`, which is `chat` for all others."""
-PROVIDERS: Final = {"gemini": "gcp.gemini", "google": "gcp.gemini", "mistral": "mistral_ai"}
-"""Usual names of providers in configurations → the well-known value for them."""

@@ -42,6 +42,7 @@ from gateway.telemetry.labels import (
     Labels,
     Values,
 )
+from gateway.telemetry.sampling import Sampling
 from gateway.units import MICROS, Clock
 
 STORAGE: Final = "storage"
@@ -72,13 +73,13 @@ class MetricsSink:
         *,
         version: str,
         registry: CollectorRegistry,
-        traced: Callable[[str], bool] = lambda _: False,
+        sampling: Sampling | None = None,
     ) -> None:
-        """`traced` says of a trace id whether its spans are kept: then it is worth an exemplar."""
+        """`sampling` says whose spans are kept, and are worth an exemplar; None: nobody's."""
         # The time at which each series began would be as many lines again, and nobody's question.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = registry
-        self._traced = traced
+        self._sampling = sampling
         self._families = {metric: _family(metric, registry) for metric in catalogue.METRICS}
         self._children: dict[tuple[Metric, Values], Any] = {}
         self._seen = 0
@@ -133,6 +134,7 @@ class MetricsSink:
         store_bytes: int,
         loop_lag_seconds: float,
         scrape_seconds: float = 0.0,
+        spans_dropped: int = 0,
     ) -> Callable[[str], tuple[bytes, str]]:
         """Reads what is, on the loop; what it returns makes the text, and is for another thread.
 
@@ -144,6 +146,7 @@ class MetricsSink:
         self._at(catalogue.STORE_BYTES).set(store_bytes)
         self._at(catalogue.LOOP_LAG).set(loop_lag_seconds)
         self._at(catalogue.SCRAPE_SECONDS).set(scrape_seconds)
+        self._raise_to(catalogue.SPANS_DROPPED, total=spans_dropped)
         return self._text
 
     def _text(self, accept: str) -> tuple[bytes, str]:
@@ -166,7 +169,9 @@ class MetricsSink:
         route = self._labels.route(event.route)
         self._at(catalogue.REQUESTS, route, event.outcome).inc()
         duration = self._at(catalogue.REQUEST_DURATION, route, catalogue.STREAM[event.stream])
-        duration.observe(event.duration_seconds, self._exemplar(event.trace_id))
+        sampling = self._sampling
+        kept = sampling is not None and sampling.request(event)
+        duration.observe(event.duration_seconds, _exemplar(event) if kept else None)
         if event.attempts:
             self._at(catalogue.OVERHEAD, catalogue.PHASES[0]).observe(event.overhead_seconds)
         if route == NO_ROUTE:
@@ -185,7 +190,8 @@ class MetricsSink:
         provider = self._labels.provider(event.provider)
         model = self._labels.model(event.provider, event.model)
         failure = event.failure if event.failure is not None else ""
-        exemplar = self._exemplar(event.trace_id)
+        sampling = self._sampling
+        exemplar = _exemplar(event) if sampling is not None and sampling.attempt(event) else None
         self._at(catalogue.ATTEMPTS, provider, model, event.outcome, failure).inc(1, exemplar)
         self._at(catalogue.ATTEMPT_DURATION, provider, model).observe(event.duration_seconds)
         if event.first_content_seconds is not None:
@@ -203,9 +209,6 @@ class MetricsSink:
         if event.cost_usd is not None:
             self._at(catalogue.COST, provider, model).inc(max(0.0, event.cost_usd))
         self._rotation(event)
-
-    def _exemplar(self, trace_id: str) -> dict[str, str] | None:
-        return {"trace_id": trace_id} if trace_id and self._traced(trace_id) else None
 
     def _rotation(self, event: AttemptFinished) -> None:
         before = self._failed.pop(event.request_id, None)
@@ -332,6 +335,10 @@ class LoopLag:
             await self._clock.sleep(LAG_INTERVAL_SECONDS)
             late = self._clock.now().instant - began - LAG_INTERVAL_SECONDS
             self._late.append(max(0.0, late))
+
+
+def _exemplar(event: RequestFinished | AttemptFinished) -> dict[str, str]:
+    return {"trace_id": event.trace_id, "span_id": event.span_id}
 
 
 def _family(metric: Metric, registry: CollectorRegistry) -> Any:  # noqa: ANN401

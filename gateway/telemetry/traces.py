@@ -1,7 +1,7 @@
-"""The sink that makes OpenTelemetry spans, one per request and one per attempt, and sends them.
+"""The sink that makes OpenTelemetry spans of events and sends them.
 
-Their ids are those of the events, so the sink only has to put the parts of a request together.
-Whether a trace is kept is decided by its id, before any span is made. OpenTelemetry is imported
+Their ids are those of the events, so the sink only has to put the parts of a request together when it
+is over, which is also when it is known whether they are worth keeping. OpenTelemetry is imported
 where the sink is made: who has no collector does not load it.
 """
 
@@ -10,52 +10,40 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from gateway.config import Telemetry
 from gateway.events import (
     AttemptFinished,
-    AttemptOutcome,
     CandidateSkipped,
+    CooldownEnded,
     CooldownStarted,
     RequestFinished,
-    RequestOutcome,
     Stamped,
     Switched,
-    Usage,
+    SwitchKind,
 )
-from gateway.telemetry.catalogue import OPERATIONS, PROVIDERS, Span
+from gateway.telemetry.sampling import Sampling
+from gateway.telemetry.spans import Ids, Part, Told, Words, operation_span, root
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import Event as SpanEvent
     from opentelemetry.sdk.trace import ReadableSpan
 
 SPANS_MAX: Final = 8192
 """Spans that wait for a collector that is away; older ones make room."""
 EXPORT_SPANS_MAX: Final = 512
 OPEN_REQUESTS_MAX: Final = 4096
-"""Requests with parts and no end yet; the oldest are forgotten."""
+"""Requests with parts and no end yet; the oldest are forgotten. As many cooldowns."""
 PARTS_MAX: Final = 128
 """Parts of one request: more candidates than any trace shows."""
+PROBES_MAX: Final = 8
+"""Of one target: those a return is linked to."""
 EXPORT_TIMEOUT_SECONDS: Final = 5.0
-TRACE_ID_BITS: Final = (1 << 64) - 1
-"""The half of a trace id that decides, as in OpenTelemetry's own ratio sampler."""
 NANOS: Final = 1000
 """In a microsecond."""
 
-Part = AttemptFinished | CandidateSkipped | Switched | CooldownStarted
-Attributes = Mapping[str, str | bool | int | float]
-
-_TOKENS: Final = {
-    Span.INPUT_TOKENS: "input_tokens",
-    Span.OUTPUT_TOKENS: "output_tokens",
-    Span.CACHED_TOKENS: "cached_tokens",
-    Span.CACHE_WRITE_TOKENS: "cache_write_tokens",
-    Span.REASONING_TOKENS: "reasoning_tokens",
-}
-_FAULTS: Final = (RequestOutcome.UPSTREAM_ERROR, RequestOutcome.EXHAUSTED, RequestOutcome.SHED)
-"""Outcomes that are an error of the gateway's side; a client's own are not."""
+V = TypeVar("V")
 
 
 class ExportError(Exception):
@@ -77,9 +65,9 @@ class TraceSink:
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
         self._exporter = OTLPSpanExporter(endpoint=endpoint, timeout=EXPORT_TIMEOUT_SECONDS)
         self._version = version
-        self._bound = round(telemetry.trace_sample_ratio * (TRACE_ID_BITS + 1))
-        self._open: dict[str, list[Part]] = {}
-        """Request → what is known of it before it is over."""
+        self._sampling = Sampling(telemetry)
+        self._words = Words(telemetry.genai_conventions)
+        self._story = _Story(self._sampling, self._words)
         self._ready: deque[ReadableSpan] = deque(maxlen=SPANS_MAX)
         self._builder: _Builder | None = None
         self._boot_id = ""
@@ -100,10 +88,6 @@ class TraceSink:
     async def close(self) -> None:
         await asyncio.to_thread(self._exporter.shutdown)
 
-    def sampled(self, trace_id: str) -> bool:
-        """Whether the trace of these 32 hexadecimal digits is kept; every replica agrees."""
-        return int(trace_id, 16) & TRACE_ID_BITS < self._bound
-
     def _export(self, spans: Sequence[ReadableSpan]) -> None:
         from opentelemetry.sdk.trace.export import SpanExportResult
 
@@ -118,38 +102,116 @@ class TraceSink:
         if stamped.seq <= self._seen:
             return
         self._seen = stamped.seq
-        match stamped.event:
-            case RequestFinished() as request:
-                parts = self._open.pop(request.request_id, [])
-                if not self.sampled(request.trace_id):
-                    return
-                for span in self._builder.spans(request, parts):
-                    self.dropped += len(self._ready) == SPANS_MAX
-                    self._ready.append(span)
-            case AttemptFinished() | CandidateSkipped() | Switched() as part:
-                if part.request_id and self.sampled(part.trace_id):
-                    self._keep(part)
-            case CooldownStarted() as part if part.request_id in self._open:
-                self._keep(part)
+        for told in self._story.hear(stamped):
+            self.dropped += len(self._ready) == SPANS_MAX
+            self._ready.append(self._builder.span(told))
+
+
+class _Story:
+    """Puts events together until they make a span."""
+
+    def __init__(self, sampling: Sampling, words: Words) -> None:
+        self._sampling = sampling
+        self._words = words
+        self._open: dict[str, list[Part]] = {}
+        """Request → what is known of it before it is over."""
+        self._causes: dict[str, Ids] = {}
+        """Cooldown that runs → the attempt that brought it about."""
+        self._probes: dict[tuple[str, str], deque[Ids]] = {}
+        """Route and target → its last probes that went well."""
+
+    def hear(self, stamped: Stamped) -> Iterable[Told]:
+        event = stamped.event
+        match event:
+            case RequestFinished():
+                return self._request(event)
+            case AttemptFinished():
+                self._keep(event)
+                return self._probe(event, stamped) if event.probe else ()
+            case CandidateSkipped():
+                self._keep(event)
+            case Switched():
+                told = self._switch(event, stamped)
+                self._keep(event)
+                return (told,)
+            case CooldownStarted():
+                self._cooldown(event)
+            case CooldownEnded():
+                cause = self._causes.pop(event.cooldown_id, None)
+                links = () if cause is None else (cause,)
+                return (self._words.rest(event, root(stamped.boot_id, stamped.seq), links),)
+        return ()
+
+    def _request(self, request: RequestFinished) -> Iterator[Told]:
+        parts = self._open.pop(request.request_id, ())
+        if self._sampling.request(request) or any(map(_is_telling, parts)):
+            yield from self._words.request(request, parts)
+
+    def _probe(self, attempt: AttemptFinished, stamped: Stamped) -> Iterator[Told]:
+        place = attempt.route, f"{attempt.provider}/{attempt.model}"
+        if attempt.failure is None:
+            probes = self._probes.get(place)
+            if probes is None:
+                probes = _put(self._probes, place, deque(maxlen=PROBES_MAX))
+            probes.append(Ids(attempt.trace_id, attempt.span_id))
+        yield self._words.probe(attempt, root(stamped.boot_id, stamped.seq))
+
+    def _switch(self, switched: Switched, stamped: Stamped) -> Told:
+        """Linked to its request, and to what spoke for it: the last failure, or the probes."""
+        links: list[Ids] = []
+        if switched.request_id:
+            links.append(Ids(switched.trace_id, operation_span(switched.request_id)))
+            tried = [
+                part
+                for part in self._open.get(switched.request_id, ())
+                if isinstance(part, AttemptFinished)
+            ]
+            links += [Ids(part.trace_id, part.span_id) for part in tried[-1:]]
+        if switched.switch is SwitchKind.RETURN:
+            links += self._probes.pop((switched.route, switched.to_target), ())
+        return self._words.switch(switched, root(stamped.boot_id, stamped.seq), tuple(links))
+
+    def _cooldown(self, started: CooldownStarted) -> None:
+        for part in self._open.get(started.request_id, ()):
+            if isinstance(part, AttemptFinished) and part.attempt_id == started.trigger_attempt_id:
+                _put(self._causes, started.cooldown_id, Ids(part.trace_id, part.span_id))
+        if started.request_id in self._open:
+            self._keep(started)
 
     def _keep(self, part: Part) -> None:
+        if not part.request_id:
+            return
         parts = self._open.get(part.request_id)
         if parts is None:
-            if len(self._open) >= OPEN_REQUESTS_MAX:
-                del self._open[next(iter(self._open))]
-            parts = self._open[part.request_id] = []
+            parts = _put(self._open, part.request_id, [])
         if len(parts) < PARTS_MAX:
             parts.append(part)
 
 
+def _put(where: dict[Any, V], key: object, value: V) -> V:
+    """Adds to a table of bounded size; the oldest entry makes room."""
+    if len(where) >= OPEN_REQUESTS_MAX:
+        del where[next(iter(where))]
+    where[key] = value
+    return value
+
+
+def _is_telling(part: Part) -> bool:
+    return isinstance(part, Switched | CooldownStarted) or (
+        isinstance(part, AttemptFinished) and part.probe
+    )
+
+
 class _Builder:
-    """Makes spans of events. Holds what OpenTelemetry's modules are needed for."""
+    """Makes OpenTelemetry's spans. Holds what its modules are needed for."""
 
     def __init__(self, *, version: str, boot_id: str) -> None:
         from opentelemetry import trace
         from opentelemetry.sdk import trace as sdk
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+        from gateway.telemetry.catalogue_spans import Span
 
         self._api = trace
         self._sdk = sdk
@@ -162,189 +224,29 @@ class _Builder:
         )
         self._scope = InstrumentationScope("evenkeel", version, str(Span.SCHEMA))
 
-    def spans(self, request: RequestFinished, parts: Sequence[Part]) -> list[ReadableSpan]:
-        attempts = [part for part in parts if isinstance(part, AttemptFinished)]
-        events = [self._event(part) for part in parts if not isinstance(part, AttemptFinished)]
-        made = [self._request(request, events)]
-        for number, attempt in enumerate(attempts):
-            made.append(self._attempt(request, attempt, resent=number))
-        return made
-
-    def _request(self, request: RequestFinished, events: list[SpanEvent]) -> ReadableSpan:
-        faulty = request.outcome in _FAULTS
-        return self._span(
-            f"POST {request.endpoint}",
-            kind=self._api.SpanKind.SERVER,
-            ids=(request.trace_id, request.span_id),
-            parent=request.parent_span_id,
-            parent_is_remote=True,
-            attributes=request_attributes(request),
-            events=events,
-            error=_name(request.failure or request.outcome) if faulty else "",
-            started=request.started,
-            ended=request.ts,
-        )
-
-    def _attempt(
-        self, request: RequestFinished, attempt: AttemptFinished, *, resent: int
-    ) -> ReadableSpan:
-        failed = attempt.outcome is AttemptOutcome.FAILED
-        attributes = dict(attempt_attributes(attempt, endpoint=request.endpoint))
-        attributes[Span.STREAM] = request.stream
-        if resent:
-            attributes[Span.RESEND] = resent
-        return self._span(
-            f"{attributes[Span.OPERATION]} {attempt.model}",
-            kind=self._api.SpanKind.CLIENT,
-            ids=(attempt.trace_id, attempt.span_id),
-            parent=request.span_id,
-            parent_is_remote=False,
-            attributes=attributes,
-            events=[],
-            error=_name(attempt.failure) if failed else "",
-            started=attempt.started,
-            ended=attempt.ts,
-        )
-
-    def _span(
-        self,
-        name: str,
-        *,
-        kind: Any,  # noqa: ANN401  # an enum of a module that is not imported
-        ids: tuple[str, str],
-        parent: str,
-        parent_is_remote: bool,
-        attributes: Attributes,
-        events: list[SpanEvent],
-        error: str,
-        started: int,
-        ended: int,
-    ) -> ReadableSpan:
-        api = self._api
-        trace_id = ids[0]
-        status = api.Status(api.StatusCode.ERROR, error) if error else api.Status()
+    def span(self, told: Told) -> ReadableSpan:
+        api, error, trace_id = self._api, told.error, told.ids.trace
+        parent = told.parent
         return self._sdk.ReadableSpan(
-            name,
-            context=self._context(trace_id, ids[1], remote=False),
-            parent=self._context(trace_id, parent, remote=parent_is_remote) if parent else None,
+            told.name,
+            context=self._context(told.ids, remote=False),
+            parent=(
+                self._context(Ids(trace_id, parent), remote=told.remote_parent) if parent else None
+            ),
             resource=self._resource,
-            attributes=_plain(attributes),
-            events=events,
-            kind=kind,
-            status=status,
-            start_time=started * NANOS,
-            end_time=max(started, ended) * NANOS,
+            attributes=told.attributes,
+            events=[
+                self._sdk.Event(name, dict(attributes), timestamp=ts * NANOS)
+                for name, attributes, ts in told.events
+            ],
+            links=[api.Link(self._context(ids, remote=False)) for ids in told.links],
+            kind=api.SpanKind[told.role.value],
+            status=api.Status(api.StatusCode.ERROR, error) if error else api.Status(),
+            start_time=told.started * NANOS,
+            end_time=max(told.started, told.ended) * NANOS,
             instrumentation_scope=self._scope,
         )
 
-    def _context(self, trace_id: str, span_id: str, *, remote: bool) -> Any:  # noqa: ANN401
+    def _context(self, ids: Ids, *, remote: bool) -> Any:  # noqa: ANN401
         flags = self._api.TraceFlags(self._api.TraceFlags.SAMPLED)
-        return self._api.SpanContext(int(trace_id, 16), int(span_id, 16), remote, flags)
-
-    def _event(self, part: CandidateSkipped | Switched | CooldownStarted) -> SpanEvent:
-        name, attributes = event_attributes(part)
-        return self._sdk.Event(name, _plain(attributes), timestamp=part.ts * NANOS)
-
-
-def request_attributes(request: RequestFinished) -> Attributes:
-    """Of the span of the whole request, empty ones left out."""
-    target = f"{request.provider}/{request.model}" if request.provider else ""
-    return _said(
-        {
-            Span.METHOD: "POST",
-            Span.PATH: request.endpoint,
-            Span.HTTP_ROUTE: request.endpoint,
-            Span.STATUS: request.status,
-            Span.ERROR: _name(request.failure) if request.outcome in _FAULTS else "",
-            Span.REQUEST_ID: request.request_id,
-            Span.ROUTE: request.route,
-            Span.SESSION: request.session,
-            Span.CLIENT: request.client,
-            Span.OUTCOME: request.outcome.value,
-            Span.REASON: request.reason,
-            Span.TARGET: target,
-            Span.CREDENTIAL: request.credential,
-            Span.ATTEMPTS: request.attempts,
-            Span.SKIPPED: request.skipped,
-            Span.FALLBACK_FROM: request.fallback_from,
-            Span.FALLBACK_REASON: request.fallback_reason,
-        }
-    )
-
-
-def attempt_attributes(attempt: AttemptFinished, *, endpoint: str) -> Attributes:
-    """Of the span of one upstream call, empty ones left out."""
-    return _said(
-        {
-            Span.OPERATION: OPERATIONS.get(endpoint, "chat"),
-            Span.PROVIDER: PROVIDERS.get(attempt.provider, attempt.provider),
-            Span.REQUEST_MODEL: attempt.model,
-            Span.STATUS: attempt.status,
-            Span.ERROR: _name(attempt.failure),
-            Span.FIRST_CHUNK: attempt.first_content_seconds,
-            Span.ATTEMPT_ID: attempt.attempt_id,
-            Span.TARGET: f"{attempt.provider}/{attempt.model}",
-            Span.CREDENTIAL: attempt.credential,
-            Span.OUTCOME: attempt.outcome.value,
-            Span.REASON: attempt.reason,
-            Span.SCOPE: _name(attempt.scope),
-            Span.PROBE: attempt.probe,
-            **_tokens(attempt.usage),
-        }
-    )
-
-
-def event_attributes(part: CandidateSkipped | Switched | CooldownStarted) -> tuple[str, Attributes]:
-    """Name and attributes of what happened within a request."""
-    match part:
-        case CandidateSkipped():
-            target = f"{part.provider}/{part.model}"
-            return Span.SKIPPED_EVENT, _said(
-                {
-                    Span.TARGET: target,
-                    Span.CREDENTIAL: part.credential,
-                    Span.REASON: part.cause or part.reason.value,
-                    Span.OUTCOME: part.reason.value,
-                }
-            )
-        case Switched():
-            return Span.SWITCHED_EVENT, _said(
-                {
-                    Span.FROM: part.from_target,
-                    Span.TO: part.to_target,
-                    Span.SWITCH: part.switch.value,
-                    Span.REASON: part.reason,
-                }
-            )
-        case CooldownStarted():
-            return Span.COOLDOWN_EVENT, _said(
-                {
-                    Span.SCOPE: part.scope.value,
-                    Span.TARGET: f"{part.provider}/{part.model}" if part.model else part.provider,
-                    Span.CREDENTIAL: part.credential,
-                    Span.REASON: part.reason,
-                    Span.SOURCE: part.source.value,
-                    Span.SECONDS: part.duration_seconds,
-                }
-            )
-
-
-def _tokens(usage: Usage | None) -> dict[Span, int | None]:
-    return {} if usage is None else {name: getattr(usage, own) for name, own in _TOKENS.items()}
-
-
-def _said(values: Mapping[Span, str | bool | int | float | None]) -> Attributes:
-    found = {name: value for name, value in values.items() if value is not None and value != ""}
-    return {str(name): value for name, value in found.items()}
-
-
-def _plain(attributes: Attributes) -> dict[str, str | bool | int | float]:
-    """Half surrogate pairs of some client's text would not fit into protobuf."""
-    return {
-        str(name): value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
-        for name, value in attributes.items()
-    }
-
-
-def _name(value: Any) -> str:  # noqa: ANN401
-    return value.value if value is not None else ""
+        return self._api.SpanContext(int(ids.trace, 16), int(ids.span, 16), remote, flags)

@@ -138,15 +138,27 @@ async def test_only_the_credential_and_the_caller_s_traces_are_replaced(
             "x-new-header": sent["x_new_header"],
         }
         own = {"x-api-key": "sk-key-1", "accept-encoding": "identity"}
-        trace = headers.pop("traceparent")
         for name in ("host", "content-length"):
             del headers[name]
         assert headers == {**kept, **own}
-        assert trace.startswith(f"00-{'1' * 32}-")
-        assert "2" * 16 not in trace
+        assert got.headers["traceparent"].startswith(f"00-{'1' * 32}-")
         request = (await g.client.story(got))["request"]
         assert (request["session"], request["client"]) == ("mine", "me")
         assert (request["trace_id"], request["parent_span_id"]) == ("1" * 32, "2" * 16)
+
+
+async def test_a_provider_of_ones_own_is_told_of_the_trace(tmp_path: Path) -> None:
+    async with ScriptedUpstream() as a:
+        settings = settings_at(a, ANTHROPIC_PATH)
+        for provider in settings["providers"].values():
+            provider["internal"] = True
+        async with gateway(tmp_path, settings) as g:
+            caller = f"00-{'1' * 32}-{'2' * 16}-01"
+            got = await g.client.ask(ANTHROPIC_PATH, "coder", traceparent=caller)
+            trace = a.hits[0].header("traceparent") or ""
+            assert trace.startswith(f"00-{'1' * 32}-")
+            assert "2" * 16 not in trace
+            assert trace != got.headers["traceparent"]
 
 
 async def test_a_newer_anthropic_version_gets_the_key_as_a_bearer_token(tmp_path: Path) -> None:

@@ -251,6 +251,7 @@ providers:
     models: {allow: [f], ignore: [g], list: [h]}
     quota_groups: {i: [j]}
     billing: flat
+    internal: true
     timeouts: {connect_seconds: 9, headers_seconds: 10, first_content_seconds: 11, idle_seconds: 12}
     errors: [{failure: auth, status: 401, body: k, scope: credential}]
     simulated:
@@ -281,7 +282,7 @@ storage: {url: sqlite:///m.db, durability: batched,
   retention: {attempts_days: 25, switches_days: 26, max_bytes: 27}}
 shared_state: {url: ''}
 telemetry: {prometheus: false, otlp_endpoint: 'http://127.0.0.1:4318', trace_sample_ratio: 0.28,
-  capture_content: false, log_format: json}
+  trace_slow_seconds: 29, genai_conventions: development, capture_content: false, log_format: json}
 """
 
 

@@ -8,9 +8,10 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 
-from gateway.config import Stability
+from gateway.config import Stability, Telemetry
 from gateway.events import (
     AttemptFinished,
+    AttemptOutcome,
     CooldownStarted,
     Event,
     Failure,
@@ -22,6 +23,7 @@ from gateway.routing.cooldown import Trigger
 from gateway.routing.policy import Ladder
 from gateway.routing.snapshot import snapshot
 from gateway.telemetry.metrics import MetricsSink
+from gateway.telemetry.sampling import Sampling
 from tests.fakes import FakeClock
 from tests.gateway.telemetry.building import stamp, usual
 from tests.gateway.telemetry.test_metrics import Watched, attempt, empty_pool, request
@@ -106,14 +108,14 @@ def _exemplars(sink: MetricsSink, clock: FakeClock) -> dict[str, set[str]]:
 
 
 async def test_requests_whose_spans_are_kept_are_exemplars(clock: FakeClock) -> None:
-    kept, other = "a" * 32, "b" * 32
-    sink = MetricsSink(
-        usual(), version="1", registry=CollectorRegistry(), traced=lambda trace: trace == kept
-    )
+    kept, other = "0" * 31 + "a", "f" * 32
+    sampling = Sampling(Telemetry(trace_sample_ratio=0.5))
+    sink = MetricsSink(usual(), version="1", registry=CollectorRegistry(), sampling=sampling)
     events: list[Event] = []
     for trace in (kept, other):
-        events.append(attempt(trace_id=trace, first_content_seconds=0.3))
-        events.append(request(trace_id=trace))
+        quiet = {"trace_id": trace, "failure": None}
+        events.append(attempt(first_content_seconds=0.3, outcome=AttemptOutcome.OK, **quiet))
+        events.append(request(fallback_from="", fallback_reason="", **quiet))
     await sink.take(stamp(events))
     assert _exemplars(sink, clock) == {
         "evenkeel_request_duration_seconds": {kept},
