@@ -46,7 +46,9 @@ from gateway.telemetry.metrics import LoopLag, MetricsSink
 from gateway.telemetry.sampling import Sampling
 from gateway.units import Clock, Moment
 from gateway.upstream.base import Upstream
+from gateway.upstream.code_assist import CodeAssistUpstream
 from gateway.upstream.direct import DirectUpstream, open_session
+from gateway.upstream.oauth import accounts
 from gateway.upstream.simulated import SimulatedUpstream
 from storage.journal import Journal, journal_path
 
@@ -102,7 +104,9 @@ async def running(
         sinks = await _sinks(stack, loaded, clock, rng)
         session = await stack.enter_async_context(open_session())
         simulated = SimulatedUpstream(clock=clock, rng=rng)
-        upstreams = _upstreams(DirectUpstream(session), simulated)
+        direct = DirectUpstream(session)
+        held = await stack.enter_async_context(accounts(session, clock=clock, folder=loaded.folder))
+        upstreams = _upstreams(direct, simulated, CodeAssistUpstream(direct, held))
         context = _context(loaded, sinks, upstreams, clock, rng, demo=demo, host=host)
         reloader = Reloader(
             loaded,
@@ -236,10 +240,13 @@ def _traces(config: Config) -> TraceSink | None:
     return TraceSink(config.telemetry, version=version())
 
 
-def _upstreams(direct: Upstream, simulated: Upstream) -> Mapping[Dialect, Upstream]:
+def _upstreams(
+    direct: Upstream, simulated: Upstream, code_assist: Upstream
+) -> Mapping[Dialect, Upstream]:
     return {
         Dialect.OPENAI: direct,
         Dialect.ANTHROPIC: direct,
+        Dialect.CODE_ASSIST: code_assist,
         Dialect.SIMULATED: simulated,
     }
 

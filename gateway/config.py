@@ -103,10 +103,26 @@ class Auth:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OAuth:
+    """An account of the operator's own, of the dialect `code_assist`; nothing of it has a default."""
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+    client_id: str = ""
+    client_secret: Secret = NO_SECRET
+    refresh_token: Secret = NO_SECRET
+    token_file: str = ""
+    """Instead of `refresh_token`: where it stands, and where a new one is written."""
+    token_url: str = ""
+    project: str = ""
+    """Empty: asked of the provider."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Credential:
     __pydantic_config__: ClassVar[Any] = STRICT
     name: str
     key: Secret
+    oauth: OAuth = OAuth()
     priority: int = 1
     """Tier; 1 is used first."""
     max_in_flight: int | None = None

@@ -18,7 +18,7 @@ from typing import Any, Final
 from gateway import config_environment, config_rules, config_shape, config_yaml
 from gateway.config import EMPTY, NO_SECRET, STABILITY_KEYS, Config, Dialect, Stability
 from gateway.config_environment import EACH, KNOWN_BASE_URLS, Setting, has_providers
-from gateway.config_rules import public_bind
+from gateway.config_rules import KEYLESS_DIALECTS, public_bind
 from gateway.config_shape import PRESETS, Raw, leaves, plain, preset_values
 from gateway.config_yaml import Problem, below
 from gateway.routing.redaction import MASK, redact
@@ -214,7 +214,7 @@ class _Draft:
                 what = "/v1 at its end is left out: the dialect adds it"
                 self.warnings.append(f"providers.{name}.base_url: {what}")
             provider["base_url"] = base_url
-        if dialect == Dialect.SIMULATED:
+        if dialect in KEYLESS_DIALECTS:
             for credential in provider.get("credentials", []):
                 credential.setdefault("key", NO_SECRET)
 

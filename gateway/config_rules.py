@@ -9,11 +9,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
-from ipaddress import ip_address
 from typing import Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
-from gateway import config_bounds, config_levels
+from gateway import config_bounds, config_levels, config_oauth
 from gateway.config import (
     Auth,
     Config,
@@ -27,6 +26,7 @@ from gateway.config import (
     Simulated,
 )
 from gateway.config_shape import nearest
+from gateway.config_urls import is_loopback, url_fault
 from gateway.config_yaml import Problem
 from gateway.events import Scope
 from gateway.routing.policy import POLICY, Blame
@@ -42,8 +42,16 @@ FIELD: Final = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 """Names of a body's fields; they travel in a header."""
 NEVER_DROPPED: Final = frozenset({"model", "messages", "input", "stream"})
 """What a request asks, and how it is to be answered."""
-SPOKEN: Final = frozenset({Dialect.OPENAI, Dialect.ANTHROPIC, Dialect.SIMULATED})
+SPOKEN: Final = frozenset(
+    {Dialect.OPENAI, Dialect.ANTHROPIC, Dialect.CODE_ASSIST, Dialect.SIMULATED}
+)
 NEEDS_NO_URL: Final = frozenset({Dialect.SIMULATED})
+KEYLESS_DIALECTS: Final = frozenset({Dialect.SIMULATED, Dialect.CODE_ASSIST})
+"""Their credentials have no `key`: nobody is asked, or an OAuth account is."""
+ENDINGS: Final = {
+    Dialect.OPENAI: " that ends in /v1",
+    Dialect.CODE_ASSIST: " that ends in the version, such as /v1internal",
+}
 KEYLESS: Final = "default"
 """Name of the one credential of a server that asks for no key."""
 
@@ -67,15 +75,6 @@ def warn(config: Config) -> list[str]:
     if config.storage.retention != Retention():
         found.append(f"storage.retention: deleting old history {MISSING}; nothing is deleted")
     return [*found, *config_levels.without_effect(config)]
-
-
-def is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _server(config: Config) -> Iterator[Problem]:
@@ -147,6 +146,7 @@ def _providers(config: Config) -> Iterator[Problem]:
             yield Problem(f"{path}.dialect", f"the dialect {provider.dialect.value!r} {MISSING}")
         yield from _base_url(provider, path)
         yield from _credentials(provider, path)
+        yield from config_oauth.problems(provider, path)
         yield from _quota_groups(provider, path)
         for n, rule in enumerate(provider.errors):
             if rule.status is None and not rule.body:
@@ -174,7 +174,7 @@ def _base_url(provider: Provider, path: str) -> Iterator[Problem]:
         return
     here = f"{path}.base_url"
     if not provider.base_url:
-        ending = " that ends in /v1" if provider.dialect is Dialect.OPENAI else ""
+        ending = ENDINGS.get(provider.dialect, "")
         yield Problem(here, f"required: the provider's address, an http(s) URL{ending}")
     elif said := url_fault(provider.base_url):
         yield Problem(here, said)
@@ -190,23 +190,9 @@ def _doubts(provider: Provider, server: Server) -> Iterator[str]:
         yield f"{where}.base_url: is the gateway's own address; a request would never end"
     if provider.dialect is Dialect.OPENAI and not parts.path:
         yield f"{where}.base_url: has no path; most addresses of this dialect end in /v1"
-    if not local and not any(each.key for each in provider.credentials):
+    keyless = provider.dialect in KEYLESS_DIALECTS
+    if not local and not keyless and not any(each.key for each in provider.credentials):
         yield f"{where}.credentials: no key is known for this provider"
-
-
-def url_fault(url: str) -> str:
-    """What is wrong with an address to be called; empty if nothing. Never quotes it."""
-    try:
-        parts: SplitResult = urlsplit(url)
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname)
-        usable = usable and (parts.port is None or parts.port > 0)
-    except ValueError:
-        usable = False
-    if not usable or not url.isprintable() or " " in url:
-        return "must be an http(s) URL, such as 'https://api.example.com/v1'"
-    if "@" in parts.netloc or parts.query or parts.fragment:
-        return "must hold no user, password, query or fragment; keys belong into credentials"
-    return ""
 
 
 def _credentials(provider: Provider, path: str) -> Iterator[Problem]:
@@ -220,7 +206,7 @@ def _credentials(provider: Provider, path: str) -> Iterator[Problem]:
             yield Problem(f"{here}.name", f"{credential.name!r} stands here more than once")
         key = credential.key.reveal()
         keyless = len(provider.credentials) == 1 and credential.name == KEYLESS
-        if provider.dialect is not Dialect.SIMULATED:
+        if provider.dialect not in KEYLESS_DIALECTS:
             if not key and not keyless:
                 yield Problem(f"{here}.key", "must not be empty; a keyless server: credentials: []")
             elif key and key in first:

@@ -144,6 +144,7 @@ class Attempt:
             body=body,
             stream=inbound.facts.stream,
             timeouts=send.timeouts,
+            session=inbound.session_word,
         )
 
     def _body(self) -> Dropped:

@@ -36,6 +36,12 @@ class Inbound:
     _bodies: dict[tuple[str, tuple[str, ...]], Dropped] = field(init=False, default_factory=dict)
     _adapted: dict[tuple[str, tuple[str, ...]], Dropped] = field(init=False, default_factory=dict)
 
+    @property
+    def session_word(self) -> str:
+        """Two clients' sessions have different ones, also where they call them alike."""
+        named = self.facts.session or self.facts.conversation
+        return f"{self.facts.client}\n{named}" if named else ""
+
     def __post_init__(self) -> None:
         self.query = to_upstream_query(self.raw_query)
         self.upstream_headers = to_upstream(self.raw_headers)

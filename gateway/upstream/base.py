@@ -30,6 +30,8 @@ class Outgoing:
     body: bytes
     stream: bool
     timeouts: Timeouts
+    session: str = ""
+    """The conversation it belongs to, in words of no meaning to others; empty if unknown."""
 
 
 class Reply(Protocol):

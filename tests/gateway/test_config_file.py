@@ -21,6 +21,7 @@ from gateway.config_file import (
     masked,
     parse,
 )
+from gateway.units import Secret
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "evenkeel.example.yaml"
@@ -230,7 +231,7 @@ def field_paths(value: Any, path: str = "") -> set[str]:
         items = [*inner.values()] if isinstance(inner, Mapping) else [inner]
         items = [*inner] if isinstance(inner, tuple) else items
         for item in items:
-            if is_dataclass(item) and name not in {"key", "admin_key"}:
+            if is_dataclass(item) and not isinstance(item, Secret):
                 found |= field_paths(item, f"{path}{name}.")
     return found - {"providers.name"}
 
@@ -244,7 +245,9 @@ providers:
   full:
     dialect: simulated
     base_url: http://127.0.0.1:9/v1
-    credentials: [{name: d, key: dk, priority: 5, max_in_flight: 6, cache_domain: e}]
+    credentials:
+      - {name: d, key: dk, priority: 5, max_in_flight: 6, cache_domain: e, oauth: {client_id: '',
+          client_secret: '', refresh_token: '', token_file: '', token_url: '', project: ''}}
     rotation: balanced
     rotation_tolerance: 7
     max_in_flight: 8
