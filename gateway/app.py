@@ -34,6 +34,7 @@ from gateway.app_store import Store
 from gateway.clock import SystemClock
 from gateway.config import Config, Dialect
 from gateway.config_file import Loaded
+from gateway.config_spoken import speaks
 from gateway.events import ProcessStarted, ProcessStopped
 from gateway.relay.loop import Relay
 from gateway.routing.hands import Hands
@@ -77,11 +78,6 @@ class Running:
     url: str
     context: Context
     simulated: SimulatedUpstream
-
-
-def speaks(provider: str, client: str) -> bool:
-    """Whether a provider's dialect can serve a client's without translation."""
-    return provider in (client, Dialect.SIMULATED)
 
 
 @asynccontextmanager

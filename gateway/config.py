@@ -61,6 +61,14 @@ class Durability(StrEnum):
     STRICT = "strict"
 
 
+class Responses(StrEnum):
+    """Whether a provider of the OpenAI dialect serves `/responses` itself."""
+
+    AUTO = "auto"
+    NATIVE = "native"
+    CHAT = "chat"
+
+
 class GenAIConventions(StrEnum):
     """Whose names spans use for what is about models."""
 
@@ -309,6 +317,8 @@ class Provider:
     models: ModelRules = ModelRules()
     quota_groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     billing: Billing = Billing.METERED
+    responses: Responses = Responses.AUTO
+    """Of the dialect `openai`: whether it serves `/responses`; `auto` goes by the address."""
     internal: bool = False
     """Ours: it is sent the trace of a request, which nobody else's business is."""
     timeouts: Timeouts = Timeouts()

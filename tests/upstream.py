@@ -24,6 +24,7 @@ from typing import Any, Self, TypeAlias
 from aiohttp import web
 
 from gateway.upstream import simulated_answers as answers
+from gateway.upstream import simulated_responses as of_responses
 from gateway.upstream.simulated_answers import Frames, Said, ToolCall
 
 WAIT_SECONDS = 5.0
@@ -267,7 +268,7 @@ class ScriptedUpstream:
             if n == answer.hang_after:
                 await self._closing.wait()
             if n == answer.error_after:
-                await response.write(answers.error_event(script.dialect, answer.error))
+                await response.write(_error_event(script.dialect, answer.error))
                 return True
             if n == answer.end_after:
                 return True
@@ -313,9 +314,7 @@ class _Script:
 
 
 def _script(hit: Hit, answer: Answer, models: Sequence[str]) -> _Script:
-    dialect = (
-        "anthropic" if "/messages" in hit.path or hit.header("anthropic-version") else "openai"
-    )
+    dialect = _dialect(hit)
     asked = _asked(hit)
     if answer.json is not None or answer.body is not None or answer.chunks is not None:
         return _Script(
@@ -327,6 +326,19 @@ def _script(hit: Hit, answer: Answer, models: Sequence[str]) -> _Script:
     stream = isinstance(made, Frames)
     frames = made if isinstance(made, Frames) else Frames((), _thirds(made), ())
     return _Script(dialect=dialect, stream=stream, frames=frames)
+
+
+def _dialect(hit: Hit) -> str:
+    if hit.path.endswith("/responses"):
+        return "responses"
+    anthropic = "/messages" in hit.path or hit.header("anthropic-version")
+    return "anthropic" if anthropic else "openai"
+
+
+def _error_event(dialect: str, error: Mapping[str, Any]) -> bytes:
+    if dialect == "responses":
+        return of_responses.responses_error_event(error)
+    return answers.error_event(dialect, error)
 
 
 def _given(answer: Answer) -> tuple[bytes, ...]:
@@ -353,6 +365,9 @@ def _made(
         return answers.embeddings_body(Random(1), model=model, inputs=count, input_tokens=tokens)
     said = _said(asked, answer, model)
     stream = asked.get("stream") is True
+    if dialect == "responses":
+        make = of_responses.responses_frames if stream else of_responses.responses_body
+        return make(said)
     if dialect == "anthropic":
         return answers.anthropic_frames(said) if stream else answers.anthropic_body(said)
     return answers.openai_frames(said) if stream else answers.openai_body(said)

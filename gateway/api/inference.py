@@ -36,6 +36,7 @@ from gateway.wire.headers import (
     traceparent,
 )
 from gateway.wire.openai import OpenAIWire
+from gateway.wire.responses import ResponsesWire
 
 MODEL_CHARS_MAX = 200
 """Of what the history keeps of a model's name."""
@@ -44,6 +45,7 @@ BYTES_PER_TOKEN = 4
 CLIENT_CLOSED = 499
 
 OPENAI = OpenAIWire()
+RESPONSES = ResponsesWire()
 ANTHROPIC = AnthropicWire()
 
 
@@ -59,6 +61,7 @@ class Endpoint:
 
 ENDPOINTS = (
     Endpoint("/v1/chat/completions", OPENAI, "/chat/completions"),
+    Endpoint("/v1/responses", RESPONSES, "/responses"),
     Endpoint("/v1/embeddings", OPENAI, "/embeddings"),
     Endpoint("/v1/messages", ANTHROPIC, "/v1/messages"),
     Endpoint("/v1/messages/count_tokens", ANTHROPIC, "/v1/messages/count_tokens"),

@@ -14,10 +14,7 @@ from gateway.wire.headers import client_keys
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 HISTORY_TABLES = ("events", "requests", "attempts", "switches", "cooldowns")
-NOT_YET = (
-    "/v1/responses",
-    "/v1beta/models/{rest:.+}",
-)
+NOT_YET = ("/v1beta/models/{rest:.+}",)
 """Paths of clients that this version cannot serve. 501 with `x-should-retry: false` ends an agent's
 retries at once; for a WebSocket attempt 426 makes Codex fall back to HTTP at once."""
 
@@ -33,6 +30,8 @@ def application(context: Context) -> web.Application:
             web.get("/v1/models", models.models),
             web.get("/v1/models/{name:.+}", models.model),
             *(web.route("*", path, not_yet) for path in NOT_YET),
+            web.get("/v1/responses", kept_nowhere),
+            web.route("*", "/v1/responses/{rest:.+}", kept_nowhere),
             web.get("/healthz", state.health),
             web.get("/readyz", state.ready),
             web.get("/metrics", state.metrics),
@@ -70,9 +69,20 @@ def admin(handler: Handler) -> Handler:
     return guarded
 
 
-async def not_yet(request: web.Request) -> web.StreamResponse:
+async def kept_nowhere(request: web.Request) -> web.StreamResponse:
+    """Below `/v1/responses` all is about answers that were kept, and none are."""
     if request.headers.get("Upgrade", "").lower() == "websocket":
         return error_response(426, "upgrade_required", "Use HTTP: WebSockets are not served.")
+    message = (
+        "The gateway keeps no responses: they cannot be fetched, cancelled or deleted here. "
+        "Only POST /v1/responses is served."
+    )
+    response = error_response(501, "not_supported", message)
+    response.headers["x-should-retry"] = "false"
+    return response
+
+
+async def not_yet(request: web.Request) -> web.StreamResponse:
     message = f"{request.path} is not available in this version of Evenkeel."
     response = error_response(501, "not_supported", message)
     response.headers["x-should-retry"] = "false"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import assert_never
 
-from gateway.config import Dialect
+from gateway.config import Dialect, Provider
 from gateway.dry_run import virtual_time
 from gateway.dry_run.expecting import faults
 from gateway.dry_run.figures import HOUR_SECONDS, Figures, Tally
@@ -172,5 +172,5 @@ def _act(operator: Hands, deed: Deed, now: Moment, *, route: str) -> list[Event]
             assert_never(deed.act)
 
 
-def _speaks(provider: str, client: str) -> bool:
-    return provider == Dialect.SIMULATED
+def _speaks(provider: Provider, client: str) -> bool:
+    return provider.dialect is Dialect.SIMULATED

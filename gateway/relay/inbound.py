@@ -10,7 +10,7 @@ from gateway.events import Event
 from gateway.routing.steps import Facts
 from gateway.wire.adapting import Foreign, adapt
 from gateway.wire.base import Wire
-from gateway.wire.body import drop_fields, replace_model
+from gateway.wire.body import drop_fields
 from gateway.wire.headers import to_upstream, to_upstream_query
 
 Emit: TypeAlias = Callable[[Sequence[Event]], None]
@@ -59,7 +59,7 @@ class Inbound:
         if found is None:
             body, dropped = drop_fields(self.body, drop) if drop else (self.body, ())
             if model != self.facts.requested_model:
-                body = replace_model(body, model)
+                body = self.wire.with_model(body, model)
             found = self._bodies[key] = (body, dropped)
         return found
 

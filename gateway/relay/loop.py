@@ -176,7 +176,7 @@ async def _end_broken(carried: _Carried, bad: Bad) -> None:
             message=reason,
             request_id=carried.inbound.facts.request_id,
         )
-        event = carried.inbound.wire.error_event(error)
+        event = carried.inbound.wire.error_event(error, carried.progress.judge)
         await carried.answer.write(event)
     await carried.answer.end()
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TypeAlias
 
+from gateway.config import Provider
 from gateway.events import SkipReason
 from gateway.routing.affinity import Seat
 from gateway.routing.order import Rank, ordered
@@ -42,8 +43,8 @@ NO_FALLBACK = "no_fallback"
 ON_TRIAL = "on_trial"
 """Cause of a candidate that is passed over because it is not proved, and others are."""
 
-Speaks: TypeAlias = Callable[[str, str], bool]
-"""Whether a provider's dialect can serve a client's."""
+Speaks: TypeAlias = Callable[[Provider, str], bool]
+"""Whether a provider can serve a client's dialect."""
 
 
 @dataclass(slots=True)
@@ -265,7 +266,7 @@ def unable(
         return Skip(hop, "", SkipReason.DISABLED)
     if target.drained(now):
         return Skip(hop, "", SkipReason.DRAINED, "operator", known_end(target.drained_until))
-    if not speaks(provider.config.dialect, wanted.dialect):
+    if not speaks(provider.config, wanted.dialect):
         return Skip(hop, "", SkipReason.DIALECT)
     limit = hop.config.context_tokens
     if limit is not None and wanted.body_tokens > limit:

@@ -6,6 +6,7 @@ A dialect adds one function that reads a frame, and one that reads a whole body.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -22,6 +23,7 @@ TOKENS_MAX = 10**12
 MODEL_CHARS_MAX = 200
 
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_FULL_ARRAY = re.compile(rb"\[\s*+[^\s\]]")
 
 
 class StreamJudge:
@@ -182,6 +184,11 @@ def member(fields: Mapping[str, msgspec.Raw], name: str) -> object:
     """One member decoded; None if it is missing."""
     raw = fields.get(name)
     return None if raw is None else decoded(bytes(raw))
+
+
+def is_full_array(raw: msgspec.Raw | None) -> bool:
+    """Whether it is an array with something in it; what that is may be megabytes, and is not decoded."""
+    return raw is not None and _FULL_ARRAY.match(bytes(raw)) is not None
 
 
 def mapping(value: object) -> Mapping[str, Any]:

@@ -20,7 +20,7 @@ from gateway.wire.answer import (
     tokens,
 )
 from gateway.wire.base import Asked, ErrorAnswer, Fault, Judge
-from gateway.wire.body import read_fields
+from gateway.wire.body import read_fields, replace_model
 
 _ERROR_TYPES = {
     400: "invalid_request_error",
@@ -60,6 +60,9 @@ class AnthropicWire:
     def read(self, body: bytes) -> Asked:
         return read_fields(body)
 
+    def with_model(self, body: bytes, model: str) -> bytes:
+        return replace_model(body, model)
+
     def judge(self, *, stream: bool) -> Judge:
         return StreamJudge(_read_frame) if stream else SingleJudge(_read_body)
 
@@ -75,7 +78,7 @@ class AnthropicWire:
             error["targets"] = [dict(target) for target in answer.targets]
         return encoded({"type": "error", "error": error, "request_id": answer.request_id})
 
-    def error_event(self, answer: ErrorAnswer) -> bytes:
+    def error_event(self, answer: ErrorAnswer, after: Judge | None = None) -> bytes:
         return b"event: error\ndata: " + self.error_body(answer) + b"\n\n"
 
 

@@ -1,6 +1,7 @@
 """What every client dialect offers the relay: read a request, judge an answer, word an error.
 
-Pure text work: no I/O, no clock. `openai.py` and `anthropic.py` implement `Wire`.
+Pure text work: no I/O, no clock. `openai.py`, `responses.py`, `anthropic.py` and `gemini.py`
+implement `Wire`.
 """
 
 from __future__ import annotations
@@ -93,12 +94,19 @@ class Wire(Protocol):
         """Raises `ClientError` 400 for a body that is not JSON, no object, or names no model."""
         ...
 
+    def with_model(self, body: bytes, model: str) -> bytes:
+        """`body`, which `read` has accepted, with the model's name that a target knows."""
+        ...
+
     def judge(self, *, stream: bool) -> Judge: ...
 
     def error_body(self, answer: ErrorAnswer) -> bytes:
         """JSON in the dialect's shape, so that its SDK parses it."""
         ...
 
-    def error_event(self, answer: ErrorAnswer) -> bytes:
-        """The dialect's way to end a stream that has begun: one SSE event, no terminal marker."""
+    def error_event(self, answer: ErrorAnswer, after: Judge | None = None) -> bytes:
+        """The dialect's way to end a stream that has begun: one SSE event, no terminal marker.
+
+        `after`: the judge of what was sent so far, for dialects that count their events.
+        """
         ...

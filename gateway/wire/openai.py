@@ -6,7 +6,6 @@ hold something, and be whole.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,13 +18,14 @@ from gateway.wire.answer import (
     decoded,
     encoded,
     error_of,
+    is_full_array,
     mapping,
     member,
     model_of,
     tokens,
 )
 from gateway.wire.base import Asked, ErrorAnswer, Fault, Judge
-from gateway.wire.body import read_fields
+from gateway.wire.body import read_fields, replace_model
 
 CONTENT_KEYS = (
     "content",
@@ -64,7 +64,6 @@ class _Glance(msgspec.Struct):
     choices: list[_GlanceChoice] | None = None
 
 
-_FULL_ARRAY = re.compile(rb"\[\s*+[^\s\]]")
 _GLANCE = msgspec.json.Decoder(_Glance)
 
 
@@ -74,17 +73,21 @@ class OpenAIWire:
     def read(self, body: bytes) -> Asked:
         return read_fields(body)
 
+    def with_model(self, body: bytes, model: str) -> bytes:
+        return replace_model(body, model)
+
     def judge(self, *, stream: bool) -> Judge:
         return StreamJudge(_read_frame) if stream else SingleJudge(_read_body)
 
     def error_body(self, answer: ErrorAnswer) -> bytes:
-        return encoded({"error": _error(answer)})
+        return encoded({"error": openai_error(answer)})
 
-    def error_event(self, answer: ErrorAnswer) -> bytes:
+    def error_event(self, answer: ErrorAnswer, after: Judge | None = None) -> bytes:
         return b"data: " + self.error_body(answer) + b"\n\n"
 
 
-def _error(answer: ErrorAnswer) -> dict[str, Any]:
+def openai_error(answer: ErrorAnswer) -> dict[str, Any]:
+    """The error object of both of OpenAI's dialects."""
     server = "server_error" if answer.status >= 500 else "invalid_request_error"
     error: dict[str, Any] = {
         "message": answer.message,
@@ -169,8 +172,7 @@ def _read_body(judge: SingleJudge, fields: Mapping[str, msgspec.Raw]) -> None:
         if choice.get("finish_reason") or _has_content(choice):
             judge.content = True
     if not choices and "data" in fields:
-        # Embeddings. The vectors may be megabytes and are not decoded.
-        judge.content = _FULL_ARRAY.match(bytes(fields["data"])) is not None
+        judge.content = is_full_array(fields["data"])  # Embeddings.
 
 
 def _has_content(choice: Mapping[str, Any]) -> bool:

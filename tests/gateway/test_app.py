@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from gateway.app import DEMO_DATABASE, Running, demo_config, running, speaks
+from gateway.app import DEMO_DATABASE, Running, demo_config, running
 from gateway.app_background import background
 from gateway.config import Dialect
 from gateway.config_file import Loaded, load
@@ -163,9 +163,3 @@ async def test_the_demo_s_configuration_is_sound_and_keeps_to_itself(tmp_path: P
         async with http.get(f"{up.url}/") as response:
             assert response.status == 200
     assert (tmp_path / "evenkeel-demo.db").exists()
-
-
-@pytest.mark.parametrize("client", ["openai", "anthropic"])
-def test_a_provider_serves_its_own_dialect_and_a_simulated_one_all(client: str) -> None:
-    served = [dialect for dialect in Dialect if speaks(dialect, client)]
-    assert served == [Dialect(client), Dialect.SIMULATED]

@@ -39,7 +39,7 @@ async def test_probes_of_load_balancers_need_no_key_and_no_name(path: str) -> No
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1/responses", "/v1beta/models/gemini-3:generateContent", "/v1beta/models/a/b:x"]
+    "path", ["/v1beta/models/gemini-3:generateContent", "/v1beta/models/a/b:x"]
 )
 async def test_what_is_not_served_yet_ends_an_agent_s_retries(path: str) -> None:
     async with api() as a, a.http.post(a.url + path, data=b"{}") as response:

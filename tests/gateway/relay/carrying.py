@@ -21,6 +21,7 @@ from gateway.config import (
     Stability,
     Timeouts,
 )
+from gateway.config_spoken import speaks
 from gateway.events import AttemptFinished, RequestFinished
 from gateway.relay.answering import Answer, ClientGone, Headers
 from gateway.relay.inbound import Inbound
@@ -161,7 +162,7 @@ async def carrier(
         config,
         rng=rng,
         now=clock.now(),
-        speaks=lambda provider, client: provider == client,
+        speaks=speaks,
     )
     async with open_session() as session:
         direct = DirectUpstream(session)

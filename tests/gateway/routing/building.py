@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, TypeVar
@@ -19,6 +19,7 @@ from gateway.config import (
 )
 from gateway.events import Event, Failure, RequestFinished, RequestOutcome
 from gateway.routing.call import Call
+from gateway.routing.choosing import Speaks
 from gateway.routing.pool import Pool
 from gateway.routing.state import HopState, RouteState
 from gateway.routing.steps import Bad, Facts, GiveUp, Seen, Send, Wait
@@ -69,7 +70,7 @@ def config(
     )
 
 
-def everything(_provider: str, _client: str) -> bool:
+def everything(_provider: Provider, _client: str) -> bool:
     """`speaks` of a gateway that translates all."""
     return True
 
@@ -137,7 +138,7 @@ class Play:
 
     config: Config
     seed: int = 1
-    speaks: Callable[[str, str], bool] = everything
+    speaks: Speaks = everything
     pool: Pool = field(init=False)
     events: list[Event] = field(default_factory=list)
     number: int = 0

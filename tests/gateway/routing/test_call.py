@@ -146,7 +146,7 @@ def test_a_request_served_by_a_fallback_without_any_failure_says_why() -> None:
 def test_a_target_that_could_never_serve_is_no_fallback_s_origin() -> None:
     other = Provider(name="p", dialect=Dialect.ANTHROPIC, credentials=provider("p").credentials)
     settings = config(other, provider("q"), routes=[route("coder", "p/m", "q/m")])
-    told = Play(settings, speaks=lambda upstream, client: upstream == client).ask()
+    told = Play(settings, speaks=lambda upstream, client: upstream.dialect == client).ask()
     assert told.rows == [(1, "p/m", "dialect", "dialect"), (2, "q/m main", "ok", "")]
     assert (told.finished.fallback_from, told.finished.skipped) == ("", 1)
 

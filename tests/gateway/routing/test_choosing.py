@@ -168,7 +168,7 @@ def test_what_a_request_has_used_up_is_not_offered_again() -> None:
 
 
 def test_a_target_that_does_not_speak_the_client_s_dialect_is_passed_over() -> None:
-    it = play(speaks=lambda provider, client: provider == client)
+    it = play(speaks=lambda provider, client: provider.dialect == client)
     assert chosen(it, Wanted("anthropic")) == ""
     assert {each[2] for each in skips(it, Wanted("anthropic"))} == {SkipReason.DIALECT}
 
