@@ -160,6 +160,7 @@ AGAIN = {
     "no": Again.NO,
     "once": Again.ONCE,
     "once, if it surely was not processed": Again.IF_UNPROCESSED,
+    "once, when its stated end has come, if that is worth the wait": Again.WHEN_OVER,
 }
 BLAME = {blame.value: blame for blame in Blame} | {"set-up": Blame.SETUP}
 

@@ -18,10 +18,11 @@ from gateway.routing.clocks import LEASE_SLACK_SECONDS, attempt_timeouts, deadli
 from gateway.routing.cooldown import Trigger
 from gateway.routing.parts import parts
 from gateway.routing.patience import Patience
-from gateway.routing.policy import POLICY, RETRY_PAUSE_SECONDS, Again, Blame
+from gateway.routing.policy import POLICY, RETRY_PAUSE_SECONDS, Blame
 from gateway.routing.pool import Pool
 from gateway.routing.record import Attempt, Record
 from gateway.routing.repairs import Repairs
+from gateway.routing.repeating import Repeating
 from gateway.routing.resting import Blamed, blamed_scope
 from gateway.routing.seating import Seating
 from gateway.routing.state import Candidate, RouteState
@@ -82,8 +83,8 @@ class Call:
         """Of the last choice, for the answer of one that found nobody."""
         self._counted = 0
         self._by_provider: dict[str, int] = {}
-        self._repeated = False
         self._repairs = Repairs()
+        self._repeating = Repeating(pool, route, self._wanted, allowed=not facts.no_fallback)
         self._deadline_seconds = deadline_seconds(
             self._stability,
             stream=facts.stream,
@@ -108,6 +109,8 @@ class Call:
         if bad is not None and self._repairs.cure(bad):
             return self._adapt(bad, now)
         choice = self._pool.choose(self.route, self._wanted, now)
+        if choice.candidate is None:
+            choice = self._repeating.over(choice, now)
         self._skips = choice.skips
         seconds = self._patience.seconds(choice, now)
         if seconds is not None:
@@ -125,7 +128,7 @@ class Call:
         if candidate is not None:
             events += self._leave(candidate, now)
             return self._send(candidate, probe=probe, now=now), events
-        if self._again(now):
+        if bad is not None and self._repeating.after_pause(self._current().candidate, bad, now):
             self._move("wait")
             return Wait(self._rng.uniform(*RETRY_PAUSE_SECONDS)), events
         return self._give_up(now), events
@@ -146,23 +149,6 @@ class Call:
         self._repairs.made(last.candidate.target.name, bad)
         send = self._send(last.candidate, probe=last.probe, now=now)
         return send, [self._record.adapted_event(self._current(), bad, now)]
-
-    def _again(self, now: Moment) -> bool:
-        """Whether the same candidate is asked once more; asked when no other one is left."""
-        last = self.attempt
-        if last is None or last.bad is None or self._repeated or self.facts.no_fallback:
-            return False
-        again = POLICY[last.bad.failure].again
-        if again is Again.NO or (again is Again.IF_UNPROCESSED and last.bad.processed):
-            return False
-        self._wanted.tried.discard(last.candidate.key)
-        choice = self._pool.choose(self.route, self._wanted, now)
-        self._repeated = choice.candidate is not None and self._pool.budget.retry(
-            self._stability, now.instant
-        )
-        if not self._repeated:
-            self._wanted.tried.add(last.candidate.key)
-        return self._repeated
 
     def _send(self, candidate: Candidate, *, probe: bool, now: Moment) -> Send:
         self._move("send")
@@ -274,6 +260,9 @@ class Call:
         if not self._repairs.cure(bad):
             self._spend(candidate, bad.failure)
         if POLICY[bad.failure].blame is Blame.CAPACITY:
+            if self._counted + 1 < self._stability.max_attempts:
+                within = self._patience.budget(now)
+                self._repeating.limited(candidate, bad, within=within, now=now)
             self._seating.limited(candidate)
         if committed:
             self._record.keep(seen)
@@ -365,7 +354,7 @@ class Call:
         rule, provider = POLICY[failure], candidate.target.provider.name
         if not rule.next_credential:
             self._wanted.given_up.add(candidate.target.name)
-        if rule.blame is Blame.CAPACITY:
+        if rule.blame is Blame.CAPACITY and not self._repeating.is_second(candidate):
             return
         self._counted += 1
         self._by_provider[provider] = self._by_provider.get(provider, 0) + 1

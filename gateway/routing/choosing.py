@@ -59,6 +59,8 @@ class Wanted:
     seat: Seat | None = None
     """Where its session lives; None for a request without a warm cache."""
     tried: set[tuple[str, str]] = field(default_factory=set)
+    later: set[tuple[str, str]] = field(default_factory=set)
+    """Of those tried: limited for so short that waiting for a second time is worth it."""
     given_up: set[str] = field(default_factory=set)
     """Targets whose failure another credential cannot cure."""
     spent: set[str] = field(default_factory=set)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from gateway.routing.affinity import Binding, patience
 from gateway.routing.choosing import Choice, Wanted
 from gateway.routing.pool import Pool
-from gateway.routing.readiness import credential_ready_in
-from gateway.routing.state import HopState, ProviderState, RouteState
+from gateway.routing.readiness import being_probed, credential_ready_in
+from gateway.routing.state import CredentialState, HopState, ProviderState, RouteState
 from gateway.units import Instant, Moment
 
 INFINITE = float("inf")
@@ -62,10 +62,16 @@ class Patience:
         if full is None and soonest == INFINITE:
             return None
         left = self._left(now)
+        if choice.candidate is None and soonest > left > 0 and self._probed(now):
+            soonest = left  # What is being probed may be usable at any moment.
         if left <= 0 or (full is None and soonest > left):
             return None
         provider = full.target.provider if full is not None else None
         return min(left, max(soonest, MOMENT_SECONDS)), provider
+
+    def budget(self, now: Moment) -> float:
+        """Seconds that the request may still wait; begins no wait."""
+        return self._full(now) if self._until is None else self._until - now.instant
 
     def stop(self, now: Moment) -> float:
         """The wait is over, if there was one. The seconds it took."""
@@ -75,10 +81,12 @@ class Patience:
 
     def _left(self, now: Moment) -> float:
         if self._until is None:
-            stability = self._route.chain.stability
-            seconds = patience(self._binding, stability, self._deadline - now.instant)
-            self._until = Instant(now.instant + seconds)
+            self._until = Instant(now.instant + self._full(now))
         return self._until - now.instant
+
+    def _full(self, now: Moment) -> float:
+        left = self._deadline - now.instant
+        return patience(self._binding, self._route.chain.stability, left)
 
     def _seat_ready_in(self, choice: Choice, now: Moment) -> float:
         """When the session's own seat is usable, if another one would be taken now."""
@@ -92,18 +100,27 @@ class Patience:
         return credential_ready_in(seat.hop.target, seat.credential, now.instant) or INFINITE
 
     def _soonest(self, now: Moment) -> float:
-        """When the first candidate that was not tried becomes usable by itself."""
+        """When the first candidate that may be tried, or tried again, becomes usable by itself."""
         able = (
             hop for hop in self._route.hops if self._pool.able(self._route, hop, self._wanted, now)
         )
         return min((self._hop_ready_in(hop, now) for hop in able), default=INFINITE)
 
-    def _hop_ready_in(self, hop: HopState, now: Moment) -> float:
-        target = hop.target
-        keys = (
-            key
-            for key in target.provider.credentials
-            if (target.name, key.name) not in self._wanted.tried
+    def _probed(self, now: Moment) -> bool:
+        """Whether another request's probe is all that keeps some candidate away."""
+        return any(
+            being_probed(hop.target, key, now.instant)
+            for hop in self._route.hops
+            if self._pool.able(self._route, hop, self._wanted, now)
+            for key in self._keys(hop)
         )
-        found = (credential_ready_in(target, key, now.instant) or INFINITE for key in keys)
+
+    def _keys(self, hop: HopState) -> list[CredentialState]:
+        """The target's credentials that may be tried, or tried again."""
+        target, out = hop.target, self._wanted.tried - self._wanted.later
+        return [key for key in target.provider.credentials if (target.name, key.name) not in out]
+
+    def _hop_ready_in(self, hop: HopState, now: Moment) -> float:
+        keys = self._keys(hop)
+        found = (credential_ready_in(hop.target, key, now.instant) or INFINITE for key in keys)
         return min(found, default=INFINITE)

@@ -36,6 +36,8 @@ class Again(Enum):
     """Once, after a jittered pause."""
     IF_UNPROCESSED = "if_unprocessed"
     """Once, if the provider surely did nothing with the request."""
+    WHEN_OVER = "when_over"
+    """Once, when the end that the provider stated has come; if that is worth the request's wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,9 @@ _CLIENT = Rule(Blame.NOBODY, Again.NO, False, False, None)
 
 POLICY: Mapping[Failure, Rule] = MappingProxyType(
     {
-        Failure.RATE_LIMITED: Rule(Blame.CAPACITY, Again.NO, True, True, Scope.CREDENTIAL_MODEL),
+        Failure.RATE_LIMITED: Rule(
+            Blame.CAPACITY, Again.WHEN_OVER, True, True, Scope.CREDENTIAL_MODEL
+        ),
         Failure.QUOTA_EXHAUSTED: Rule(Blame.CAPACITY, Again.NO, True, True, Scope.CREDENTIAL),
         Failure.AUTH: Rule(Blame.CAPACITY, Again.NO, True, True, Scope.CREDENTIAL),
         Failure.OVERLOADED: _HEALTH_ONCE,

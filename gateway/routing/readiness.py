@@ -113,6 +113,12 @@ def credential_ready_in(target: TargetState, credential: CredentialState, now: I
     return found
 
 
+def being_probed(target: TargetState, credential: CredentialState, now: Instant) -> bool:
+    """Whether nothing but another request's probe is in the way: it may be decided at any moment."""
+    looks = {target_look(target, now).admission, credential_look(target, credential, now).admission}
+    return Admission.PROBING in looks and Admission.RESTING not in looks
+
+
 def kept_away_by(hop: HopState, now: Instant) -> Cooldown | None:
     """The rest whose end the target waits for: its own, or the soonest one of its credentials.
 

@@ -29,16 +29,20 @@ class RetryBudget:
 
     def retry(self, stability: Stability, now: Instant) -> bool:
         """Takes one retry, if there is one."""
-        bucket = self._bucket(now)
+        if not self.allows(stability, now):
+            return False
+        self._bucket(now)[2] += 1
+        return True
+
+    def allows(self, stability: Stability, now: Instant) -> bool:
+        """Whether there is one; takes nothing."""
+        self._bucket(now)
         requests = sum(each[1] for each in self._buckets)
         retries = sum(each[2] for each in self._buckets)
         allowed = max(
             stability.retry_budget_ratio * requests, float(stability.retry_budget_floor_per_minute)
         )
-        if retries + 1 > allowed:
-            return False
-        bucket[2] += 1
-        return True
+        return retries + 1 <= allowed
 
     def _bucket(self, now: Instant) -> list[float]:
         oldest = now - WINDOW_SECONDS

@@ -21,11 +21,12 @@ from gateway.events import (
     SwitchKind,
 )
 from gateway.routing.choosing import Wanted
-from gateway.routing.policy import POLICY, RETRY_PAUSE_SECONDS, Again, Blame
+from gateway.routing.policy import POLICY, RETRY_PAUSE_SECONDS, Blame
 from gateway.routing.readiness import candidate_spots
 from gateway.routing.resting import NETWORK
 from gateway.routing.state import Candidate, RouteState
 from gateway.routing.steps import Send
+from tests.simulation.attempts import earlier, is_second, spent, target_of
 from tests.simulation.books import ROUNDING, Books, Place, places
 from tests.simulation.photograph import photograph
 from tests.simulation.world import (
@@ -49,10 +50,6 @@ SOFT_EVERY = 11
 
 PHOTOGRAPH_EVERY = 2
 """Each so-many-th report of nobody's fault is looked at from before and after."""
-
-
-def target_of(send: Send) -> str:
-    return f"{send.provider.name}/{send.model}"
 
 
 def places_of(world: World, send: Send) -> tuple[Place, ...]:
@@ -136,15 +133,6 @@ class Serves:
                 if world.providers[provider.name].well(key.name, asked.began, world.now):
                     found.append(f"{name} {key.name}")
         return found
-
-
-def spent(asked: Asked) -> Counter[str]:
-    """Failed attempts by provider, those of limited keys left out."""
-    return Counter(
-        send.provider.name
-        for send, bad in zip(asked.sends, asked.bads, strict=False)
-        if POLICY[bad.failure].blame is not Blame.CAPACITY
-    )
 
 
 @dataclass(slots=True)
@@ -383,47 +371,6 @@ class Waits:
 
 
 @dataclass(slots=True)
-class Bounds:
-    """Attempts within their caps, none after content, each candidate once or with reason twice."""
-
-    problems: list[str] = field(default_factory=list)
-    numbers: dict[str, list[int]] = field(default_factory=dict)
-
-    def saw(self, _: World, fact: Fact) -> None:
-        match fact:
-            case Sent():
-                self._sent(fact.asked, fact.send)
-            case Told(event=CandidateSkipped() as event):
-                self._number(event.request_id, event.n)
-            case _:
-                pass
-
-    def _number(self, request: str, n: int) -> None:
-        numbers = self.numbers.setdefault(request, [])
-        numbers.append(n)
-        if n != len(numbers):
-            self.problems.append(f"{request}: candidates are numbered {numbers}")
-
-    def _sent(self, asked: Asked, send: Send) -> None:
-        self._number(asked.name, int(send.attempt_id.rpartition(".")[2]))
-        stability = asked.call.route.chain.stability
-        counted = spent(asked)
-        if asked.content:
-            self.problems.append(f"{send.attempt_id} is sent after content")
-        if counted.total() >= stability.max_attempts:
-            self.problems.append(f"{send.attempt_id} is one attempt too many")
-        if counted[send.provider.name] >= stability.max_attempts_per_provider:
-            self.problems.append(f"{send.attempt_id} is one too many on {send.provider.name}")
-        tried = Counter((target_of(each), each.credential.name) for each in asked.sends)
-        again = [key for key, times in tried.items() if times > 1]
-        if len(again) > 1 or any(tried[key] > 2 for key in again):
-            self.problems.append(f"{send.attempt_id} is the same again: {tried}")
-        repeated = tried[target_of(send), send.credential.name] > 1
-        if repeated and POLICY[asked.bads[-1].failure].again is Again.NO:
-            self.problems.append(f"{send.attempt_id} may not be asked again")
-
-
-@dataclass(slots=True)
 class Permits:
     """In flight is who is in flight, and never more than the caps allow."""
 
@@ -463,6 +410,8 @@ class Census:
                 self._told(fact.event)
             case Sent():
                 self.seen["probe" if fact.send.probe else "attempt"] += 1
+                if is_second(fact.asked) and earlier(fact.asked).failure is Failure.RATE_LIMITED:
+                    self.seen["asked again when its limit was over"] += 1
                 if fact.send.probe and _rests(fact.asked.last, world):
                     self.seen["recheck"] += 1
             case Waited():

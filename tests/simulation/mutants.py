@@ -214,7 +214,32 @@ MUTANTS: tuple[Mutant, ...] = (
         "            self._woken[next(iter(provider.queue))] = None\n",
         "            pass\n",
     ),
-    mutant("the retry budget", "retry_budget", "retries + 1 > allowed", "False"),
+    mutant(
+        "who ran into a short limit asks again when it is over",
+        "repeating",
+        "        if not self._allowed or POLICY[bad.failure].again is not Again.WHEN_OVER:\n",
+        "        if True:\n",
+    ),
+    mutant(
+        "a limit beyond the wait is not asked again",
+        "repeating",
+        "bad.stated_seconds is None or bad.stated_seconds > within",
+        "bad.stated_seconds is None",
+    ),
+    mutant("nobody is asked a third time", "repeating", "        self._allowed = False\n", ""),
+    mutant(
+        "a second time counts against the caps",
+        "call",
+        " and not self._repeating.is_second(candidate)",
+        "",
+    ),
+    mutant(
+        "a probe under way is waited for",
+        "patience",
+        "soonest > left > 0 and self._probed(now)",
+        "False",
+    ),
+    mutant("the retry budget", "retry_budget", "retries + 1 <= allowed", "True"),
     mutant(
         "attempts of one request",
         "call",

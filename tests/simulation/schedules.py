@@ -15,9 +15,9 @@ from gateway.config import Config, Credential, Provider, Rotation, RouteTarget
 from gateway.events import Failure
 from gateway.routing.hands import Act, Hands, Place
 from tests.gateway.routing.building import config, credential, provider, route
+from tests.simulation.attempts import Bounds
 from tests.simulation.books import Books
 from tests.simulation.checks import (
-    Bounds,
     Census,
     NobodysFault,
     OneProbe,

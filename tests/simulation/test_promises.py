@@ -28,6 +28,7 @@ MUST_HAPPEN = (
     "probe",
     "recheck",
     "wait",
+    "asked again when its limit was over",
     "cancelled",
     "local_network",
     "pool_wide_failure",

@@ -29,11 +29,12 @@ def config(a: ScriptedUpstream, b: ScriptedUpstream, *, wait: float, dialect: st
 
 
 async def both_rest(client: Client, a: ScriptedUpstream, b: ScriptedUpstream, path: str) -> None:
-    """Each is asked directly; A last, so that its two seconds have only just begun."""
+    """Each is asked directly, for its first answer, whatever it is; A last, so that its two seconds
+    have only just begun."""
     b.plan(DOWN)
-    assert (await client.ask(path, "b/m")).status == 503
+    assert (await client.ask(path, "b/m", x_evenkeel_no_fallback="1")).status == 503
     a.plan(LIMITED)
-    assert (await client.ask(path, "a/m")).status == 429
+    assert (await client.ask(path, "a/m", x_evenkeel_no_fallback="1")).status == 429
     assert len((await client.api("status"))["cooldowns"]) == 2
 
 
@@ -80,6 +81,35 @@ async def test_without_patience_the_answer_is_honest_and_at_once(tmp_path: Path,
         assert shown["b/m"]["reason"] == "overloaded"
         assert 0 < shown["a/m"]["ready_in_seconds"] <= 2.2 < shown["b/m"]["ready_in_seconds"]
         assert (len(a.hits), len(b.hits)) == (1, 1)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_request_that_ran_into_a_short_limit_is_served_when_it_is_over(
+    tmp_path: Path, *, stream: bool
+) -> None:
+    """The default wait, and one key: it is asked again after the stated second, and not before."""
+    async with ScriptedUpstream() as a:
+        a.plan(openai_error(429, "rate_limit_exceeded", headers={"retry-after": "1"}))
+        text = f"""
+        providers:
+          a: {{dialect: openai, base_url: {a.openai_url}, credentials: [{{name: one, key: k-a}}]}}
+        routes:
+          - {{name: coder, targets: [a/m]}}
+        """
+        async with gateway(tmp_path, text) as g:
+            got = await g.client.chat(stream=stream)
+            assert (got.status, got.headers["x-evenkeel-attempts"]) == (200, "2")
+            first, second = a.hits
+            assert 1.0 <= second.at - first.at < 2.0
+            rows = (await g.client.story(got))["candidates"]
+            assert [(row["outcome"], row["probe"]) for row in rows] == [
+                ("failed", False),
+                ("ok", True),
+            ]
+            # A limit that is not over when it was said to be: asked twice, and then refused.
+            a.default = openai_error(429, "rate_limit_exceeded", headers={"retry-after": "1"})
+            assert (await g.client.chat()).status == 429
+            assert len(a.hits) == 4
 
 
 async def test_an_outage_is_told_as_one_and_a_dead_key_apart(tmp_path: Path) -> None:

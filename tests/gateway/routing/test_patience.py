@@ -32,8 +32,10 @@ def play(*keys: Any, others: str = "q", **more: Any) -> Play:
 def both_rest(**more: Any) -> Play:
     """p says it is back after 2 s, q is ill for a guessed minute."""
     it = play(breaker_base_seconds=60.0, breaker_failures=1, **more)
-    told = it.ask({"p": bad("rate_limited", stated=2.0), "q": bad("server_error")})
-    assert told.tried == ["p/m main", "q/m main"]
+    script = {"p": bad("rate_limited", stated=2.0), "q": bad("server_error")}
+    # Its client wants the first answer, whatever it is: so it waits for nothing.
+    for name in ("p/m", "q/m"):
+        assert it.ask(script, name=name, no_fallback=True).tried == [f"{name} main"]
     return it
 
 
@@ -78,7 +80,7 @@ def test_what_is_back_later_than_that_is_not_waited_for() -> None:
 
 def test_a_request_waits_at_most_once_and_never_past_its_patience() -> None:
     it = play(others="", wait_base_seconds=3.0)
-    it.ask({"p": bad("rate_limited", stated=2.0)})
+    it.ask({"p": bad("rate_limited", stated=2.0)}, no_fallback=True)
     call = it.call(now=0.5)
     step, _ = call.step(at(0.5))
     assert isinstance(step, Wait)
@@ -94,7 +96,7 @@ def test_a_request_waits_at_most_once_and_never_past_its_patience() -> None:
 
 def test_a_failed_request_may_wait_for_another_candidate() -> None:
     it = play(wait_base_seconds=3.0)
-    it.ask({"q": bad("rate_limited", stated=2.0)}, name="q/m")
+    it.ask({"q": bad("rate_limited", stated=2.0)}, name="q/m", no_fallback=True)
     told = it.ask({"p": bad("rate_limited", stated=60.0)}, now=0.2)
     assert told.tried == ["p/m main", "q/m main"]
     assert len(told.waits) == 1
@@ -126,6 +128,23 @@ def test_a_target_that_could_not_serve_the_request_is_not_waited_for() -> None:
     it = both_rest(wait_base_seconds=3.0)
     it.hop(0).target.drained_until = at(600.0).instant
     assert it.ask(now=0.1).waits == []
+
+
+def test_what_another_request_is_testing_is_waited_for_to_the_end_of_the_patience() -> None:
+    """A probe may be decided at any moment; a guess of how long it takes must refuse nobody."""
+    it = play(others="")
+    it.ask({"p": bad("rate_limited", stated=1.0)}, no_fallback=True)
+    early = it.call(now=0.5)
+    step, _ = early.step(at(0.5))
+    assert isinstance(step, Wait)
+    probe = it.call(now=1.2)
+    assert sent(probe, 1.2).probe
+    step, _ = early.step(at(1.6))
+    assert isinstance(step, Wait)
+    assert step.seconds == pytest.approx(0.9)
+    probe.committed(at(2.0))
+    assert it.pool.waiting.woken() == [early.facts.request_id]
+    assert candidate_of(sent(early, 2.0)) == "p/m main"
 
 
 # -- room ----------------------------------------------------------------------------------------

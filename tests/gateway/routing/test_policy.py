@@ -33,7 +33,9 @@ def test_the_client_s_faults_and_nobody_s_blame_nobody_and_end_the_request() -> 
         assert not rule.next_target
 
 
-def test_limits_and_keys_blame_the_smallest_thing_and_are_never_asked_again() -> None:
+def test_limits_and_keys_blame_the_smallest_thing_and_are_asked_again_only_when_it_is_over() -> (
+    None
+):
     scopes = {
         Failure.RATE_LIMITED: Scope.CREDENTIAL_MODEL,
         Failure.QUOTA_EXHAUSTED: Scope.CREDENTIAL,
@@ -41,7 +43,8 @@ def test_limits_and_keys_blame_the_smallest_thing_and_are_never_asked_again() ->
     }
     for failure, scope in scopes.items():
         rule = POLICY[failure]
-        assert (rule.blame, rule.scope, rule.again) == (Blame.CAPACITY, scope, Again.NO)
+        again = Again.WHEN_OVER if failure is Failure.RATE_LIMITED else Again.NO
+        assert (rule.blame, rule.scope, rule.again) == (Blame.CAPACITY, scope, again)
         assert rule.next_credential
 
 

@@ -9,6 +9,7 @@ from gateway.routing.cooldown import Lease, Spot, Trigger
 from gateway.routing.readiness import (
     PROBE_SECONDS,
     Admission,
+    being_probed,
     credential_ready_in,
     credential_rest,
     has_turn,
@@ -123,6 +124,10 @@ def test_what_is_probed_is_told_to_be_ready_within_a_second() -> None:
     assert credential_ready_in(hop.target, key, NOW) == 0.0
     spot.probe(Lease("x", at(5.0).instant), NOW)
     assert credential_ready_in(hop.target, key, NOW) == PROBE_SECONDS
+    assert being_probed(hop.target, key, NOW)
+    assert not being_probed(hop.target, key, at(5.0).instant)
+    lay(key.spot, 20.0, "auth")
+    assert not being_probed(hop.target, key, NOW)
 
 
 def test_a_provider_has_a_turn_for_the_first_of_its_queue_only() -> None:

@@ -82,6 +82,7 @@ class Asked:
     """The attempt under way."""
     tried: Counter[tuple[str, str]] = field(default_factory=Counter)
     faults: list[Failure] = field(default_factory=list)
+    failed: dict[tuple[str, str], Failure] = field(default_factory=dict)
     counted: Counter[str] = field(default_factory=Counter)
     """Failed attempts by provider, those of limited keys left out."""
     numbers: list[int] = field(default_factory=list)
@@ -326,7 +327,7 @@ class Traffic(RuleBasedStateMachine):
         assert len(repeated) <= 1
         assert all(asked.tried[key] == 2 for key in repeated)
         if asked.tried[candidate] == 2:
-            assert POLICY[asked.faults[-1]].again is not Again.NO
+            assert POLICY[asked.failed[candidate]].again is not Again.NO
         assert asked.counted.total() < CONFIG.stability.max_attempts
         most = CONFIG.stability.max_attempts_per_provider
         assert asked.counted[step.provider.name] < most
@@ -378,7 +379,10 @@ class Traffic(RuleBasedStateMachine):
         assert send is not None
         asked.on = None
         asked.faults.append(failure)
-        asked.counted[send.provider.name] += POLICY[failure].blame is not Blame.CAPACITY
+        candidate = (f"{send.provider.name}/{send.model}", send.credential.name)
+        asked.failed[candidate] = failure
+        walked = POLICY[failure].blame is Blame.CAPACITY and asked.tried[candidate] == 1
+        asked.counted[send.provider.name] += not walked
         fault = Bad(failure=failure, reason="code", stated_seconds=stated, processed=processed)
         before = (dict(self.ledger.running), self._outcomes())
         events = asked.call.failed(fault, self.now, NOT_SEEN)
