@@ -11,20 +11,23 @@ from dataclasses import dataclass, field
 from random import Random
 
 from gateway.config import Config, Stability
+from gateway.dry_run.scenario import Traffic
 from gateway.events import RequestOutcome, Switched
 from tests.gateway.routing.building import config, provider, route
+from tests.simulation import shipped
 from tests.simulation.strategies import STRATEGIES
-from tests.simulation.weathers import GOLDEN, HOUR, Sky
+from tests.simulation.weathers import HOUR, MINUTE, Sky, alternating, hourly
 from tests.simulation.world import Asked, Fact, Told, World
 
-SESSIONS = 10
 HOURS = 6
-TURN_SECONDS = 20.0
-"""From one turn's beginning to the next one's, on average."""
-FIRST_BODY_TOKENS, TOKENS_PER_TURN = 8_000, 600
-ENDLESS = 10**9
-"""Turns of a session that outlives the simulation."""
 SEEDS = (1, 2, 3)
+TRAFFIC = shipped.traffic("one 20 min outage")
+"""Of all rows, and of `evenkeel dry-run --compare`."""
+GOLDEN: Mapping[str, Sky] = {
+    **{row: shipped.sky(row) for row in shipped.SCENARIOS},
+    "alternates 10 min / 10 min": alternating(10 * MINUTE),
+    "10 min outage each hour": hourly(10 * MINUTE),
+}
 
 
 @dataclass(slots=True)
@@ -48,7 +51,7 @@ class Figures:
 
     @property
     def switches_per_session_hour(self) -> float:
-        return self.session_switches / (SESSIONS * self.hours)
+        return self.session_switches / (TRAFFIC.sessions * self.hours)
 
     @property
     def wasted_per_request(self) -> float:
@@ -81,30 +84,33 @@ class Figures:
 
 
 class Agent:
-    """A turn, a pause, the next turn, with a body that grows; after `turns` a session ends and the
-    next one begins."""
+    """A turn, a pause, the next turn, with a body that grows: as `Traffic` means it."""
 
-    def __init__(self, world: World, figures: Figures, name: str, *, turns: int) -> None:
-        self._turns = turns
-        self._asked = 0
+    def __init__(self, world: World, figures: Figures, name: str, traffic: Traffic) -> None:
+        self._traffic = traffic
+        self._turn = 0
+        self._session = name
         self._world = world
         self._figures = figures
         self._name = name
         self._rng = Random(f"{name} {world.rng.random()}")
-        self._body = FIRST_BODY_TOKENS
-        world.at(self._rng.uniform(0, TURN_SECONDS), self.turn)
+        self._body = traffic.first_tokens
+        world.at(self._rng.uniform(0, traffic.turn_seconds), self.turn)
 
     def turn(self) -> None:
-        session = f"{self._name}-{self._asked // self._turns}"
-        if self._asked % self._turns == 0:
-            self._body = FIRST_BODY_TOKENS
-        self._asked += 1
-        self._world.ask("coder", session=session, body_tokens=self._body, done=self._done)
+        self._turn += 1
+        self._world.ask("coder", session=self._session, body_tokens=self._body, done=self._done)
 
     def _done(self, asked: Asked) -> None:
         self._figures.ended(asked)
-        self._body += TOKENS_PER_TURN
-        pause = self._rng.expovariate(1 / TURN_SECONDS)
+        traffic = self._traffic
+        self._body += traffic.growth_tokens
+        over = traffic.turns > 0 and self._turn % traffic.turns == 0
+        if over:
+            self._session = f"{self._name}-{self._turn // traffic.turns + 1}"
+        if over or self._body > traffic.most_tokens:
+            self._body = traffic.first_tokens
+        pause = self._rng.expovariate(1 / traffic.turn_seconds)
         self._world.at(max(self._world.now, asked.began + pause), self.turn)
 
 
@@ -119,15 +125,15 @@ def play(
     *,
     seeds: Iterable[int] = SEEDS,
     hours: float = HOURS,
-    turns: int = ENDLESS,
+    traffic: Traffic = TRAFFIC,
 ) -> Figures:
-    """Ten sessions on a route whose primary has this weather, the fallback being always well."""
+    """Ten agents on a route whose primary has this weather, the fallback being always well."""
     figures = Figures()
     for seed in seeds:
         figures.served_by.clear()
         world = World(golden_config(stability), {"p": sky}, seed=seed, watchers=[figures])
-        for number in range(SESSIONS):
-            Agent(world, figures, f"s{number}", turns=turns)
+        for number in range(traffic.sessions):
+            Agent(world, figures, f"s{number}", traffic)
         world.run(hours * HOUR)
         figures.hours += hours
     return figures

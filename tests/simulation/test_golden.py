@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulation.golden import Figures, play
+from gateway.dry_run.strategies import GOLDEN as COMPARED
+from tests.simulation import shipped
+from tests.simulation.golden import GOLDEN, TRAFFIC, Figures, play
 from tests.simulation.strategies import STRATEGIES, THIS
-from tests.simulation.weathers import GOLDEN
 
 REFERENCE = {
     "alternates 30 s / 30 s": 0.8,
@@ -32,6 +33,12 @@ def rounded(figures: Figures, like: float) -> float:
 @pytest.fixture(scope="module")
 def found() -> dict[str, Figures]:
     return {name: play(sky, STRATEGIES[THIS], seeds=SEEDS) for name, sky in GOLDEN.items()}
+
+
+def test_the_table_is_that_of_the_comparison() -> None:
+    assert set(shipped.SCENARIOS) == set(REFERENCE)
+    assert list(shipped.SCENARIOS.values()) == list(COMPARED)
+    assert all(shipped.traffic(row) == TRAFFIC for row in shipped.SCENARIOS)
 
 
 @pytest.mark.parametrize("weather", REFERENCE)

@@ -290,12 +290,10 @@ def _times(value: float | None, factor: float) -> float | None:
     return None if value is None else value * factor
 
 
-# -- the weathers of the golden table -------------------------------------------------------------
+# -- incidents that come and go ------------------------------------------------------------------
 
 OVERLOAD = Failure.OVERLOADED
 MINUTE, HOUR = 60.0, 3600.0
-DEMAND_PER_MINUTE = 30
-"""Of ten sessions with a turn every twenty seconds each."""
 
 
 def alternating(seconds: float) -> Sky:
@@ -303,22 +301,6 @@ def alternating(seconds: float) -> Sky:
     return Sky(spells=(Spell(seconds=seconds), Spell(seconds=seconds, failure=OVERLOAD)))
 
 
-GOLDEN: dict[str, Sky] = {
-    "alternates 30 s / 30 s": alternating(30),
-    "alternates 5 min / 5 min": alternating(5 * MINUTE),
-    "alternates 10 min / 10 min": alternating(10 * MINUTE),
-    "10 min outage each hour": Sky(
-        spells=(Spell(seconds=50 * MINUTE), Spell(seconds=10 * MINUTE, failure=OVERLOAD))
-    ),
-    "20 % random errors": Sky(spells=(Spell(seconds=FOR_EVER, failure=OVERLOAD, probability=0.2),)),
-    "one 20 min outage": Sky(
-        spells=(
-            Spell(seconds=HOUR),
-            Spell(seconds=20 * MINUTE, failure=OVERLOAD),
-            Spell(seconds=FOR_EVER),
-        )
-    ),
-    "demand 1.5 × the rate limit": Sky(
-        limits=(Limit(requests=DEMAND_PER_MINUTE * 2 // 3, window_seconds=MINUTE),)
-    ),
-}
+def hourly(seconds: float) -> Sky:
+    """One outage of that length in each hour."""
+    return Sky(spells=(Spell(seconds=HOUR - seconds), Spell(seconds=seconds, failure=OVERLOAD)))

@@ -43,6 +43,18 @@ def test_this_design_moves_sessions_least_and_misses_nobody(scenario: str) -> No
         assert this.session_switches_per_hour < other.session_switches_per_hour / 2
 
 
+@pytest.mark.parametrize(
+    ("scenario", "reference"), [("alternating-5min", 0.3), ("rate-limit", 1.8)]
+)
+def test_six_hours_are_no_worse_than_in_the_model_that_the_design_started_from(
+    scenario: str, reference: float
+) -> None:
+    """All rows are held by the simulation of the core; these two with the relay around it."""
+    found = figures(scenario, THIS, hours=6)
+    assert round(found.session_switches_per_hour, 1) <= reference
+    assert found.failed_with_healthy == 0
+
+
 def test_always_primary_asks_the_primary_each_time() -> None:
     found = figures("alternating-30s", "always primary", hours=0.5)
     assert found.primary_attempts_share > 0.99
