@@ -24,7 +24,7 @@ from gateway.routing.pool import Pool
 from gateway.routing.state import FOR_GOOD, HopState, Pin, RouteState, first_able
 from gateway.units import MICROS, Instant, Moment, Timestamp
 
-STATED_MIN_SECONDS = 120.0
+STATED_MIN_SECONDS = 60.0
 """A shorter rest is over, or nearly, by the time anybody asks; a probe costs less than the wait."""
 
 Item = Mapping[str, Any]

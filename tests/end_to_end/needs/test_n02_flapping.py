@@ -1,7 +1,7 @@
 """N02: a half-broken primary is not retried on every request.
 
-The scenario's minute is six times as short here, and so is every duration. Two of its sentences are
-checked as the design means them: at the cap a rest's length still varies by its jitter of a fifth, so
+The scenario's minute is six times as short here, and so is every duration; `REAL_TIME_SHARE=1` in the
+environment gives them their full length. Two of its sentences are checked as the design means them: at the cap a rest's length still varies by its jitter of a fifth, so
 that it is the ladder's step that never falls; and a target that fails once is left for its hold (the
 minimum dwell on the fallback) and comes back on evidence right after it.
 """
@@ -9,6 +9,7 @@ minimum dwell on the fallback) and comes back on evidence right after it.
 from __future__ import annotations
 
 import asyncio
+import os
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,8 +20,10 @@ from tests.upstream import ScriptedUpstream, openai_error
 
 DOWN = openai_error(503, "server_is_overloaded")
 REQUESTS = 200
-SECONDS = 10.0
+SHARE = float(os.environ.get("REAL_TIME_SHARE", 1 / 6))
+SECONDS = 60 * SHARE
 JITTER = 1.2
+HOLD_SECONDS, GAP_SECONDS = 2 * SHARE, 1.5 * SHARE
 
 
 def config(a: ScriptedUpstream, b: ScriptedUpstream, damping: str = "enforce") -> str:
@@ -32,17 +35,17 @@ def config(a: ScriptedUpstream, b: ScriptedUpstream, damping: str = "enforce") -
       - {{name: coder, targets: [a/m, b/m]}}
     stability:
       damping: {damping}
-      breaker_base_seconds: 0.333
-      breaker_cap_seconds: 2.667
-      breaker_window_seconds: 20
-      ladder_decay_seconds: 100
-      cooldown_min_seconds: 0.333
-      probe_gap_seconds: 0.25
-      probe_gap_max_seconds: 5
-      return_good_seconds: 0.5
-      return_good_max_seconds: 300
-      half_life_seconds: 300
-      suppress_max_seconds: 1200
+      breaker_base_seconds: {2 * SHARE}
+      breaker_cap_seconds: {16 * SHARE}
+      breaker_window_seconds: {120 * SHARE}
+      ladder_decay_seconds: {600 * SHARE}
+      cooldown_min_seconds: {HOLD_SECONDS}
+      probe_gap_seconds: {GAP_SECONDS}
+      probe_gap_max_seconds: {30 * SHARE}
+      return_good_seconds: {3 * SHARE}
+      return_good_max_seconds: {1800 * SHARE}
+      half_life_seconds: {1800 * SHARE}
+      suppress_max_seconds: {7200 * SHARE}
     """
 
 
@@ -79,12 +82,12 @@ async def test_a_primary_that_fails_once_is_back_after_one_dwell(tmp_path: Path)
         async with gateway(tmp_path, config(a, b)) as g:
             loop = asyncio.get_running_loop()
             began = loop.time()
-            async with asyncio.timeout(8.0):
+            async with asyncio.timeout(48 * SHARE):
                 while len(await g.client.all("switches")) != 2:
                     assert (await g.client.chat()).status == 200
                     await asyncio.sleep(0.05)
             # The hold with its jitter, then five good answers over half a second, a gap apart.
-            assert loop.time() - began < 0.333 * JITTER + 5 * 0.25 + 1.5
+            assert loop.time() - began < HOLD_SECONDS * JITTER + 5 * GAP_SECONDS + 1.5
             assert (await g.client.chat()).provider == "a"
             assert len(await g.client.all("cooldowns")) == 1
             assert not await g.client.all("events", kind="flapping_started")

@@ -1,7 +1,7 @@
 """N12: overload, limit, exhausted quota, dead key, missing model: each is told apart.
 
-An overload is the target's and not the account's: one alone rests nothing by itself. What the record
-shows for it is its class, its scope and the hold of the target on the route, which is what it costs.
+An overload is the target's and not the account's, and by itself one of them rests nothing. Here a
+single one opens the breaker, so that its own scope and duration are seen as those of the others are.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ CASES = [
         "overloaded",
         "overloaded_error",
         "target",
-        "hold",
-        33,
+        "ladder",
+        44,
     ),
     Case(
         openai_error(429, "rate_limit_exceeded", headers={"retry-after": "2"}),
@@ -102,7 +102,8 @@ def config(a: ScriptedUpstream, b: ScriptedUpstream, errors: str = "[]") -> str:
     stability:
       auth_base_seconds: 55
       quota_exhausted_base_seconds: 77
-      cooldown_min_seconds: 33
+      breaker_failures: 1
+      breaker_base_seconds: 44
     """
 
 

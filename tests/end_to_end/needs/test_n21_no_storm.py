@@ -1,8 +1,8 @@
 """N21: the gateway does not multiply a storm.
 
-Of the scenario two numbers are put differently. The same candidate is asked again only where no
-other is left, so a provider that is alone gets one repetition, not two. And a 503 may be repeated on
-the last target of a chain, which the retry budget allows or not: the storm runs without any budget.
+Of the scenario two things are put differently, both by the design. The same candidate is asked again
+once, so a provider that is alone gets one repetition, not two. And an overload may be repeated on the
+last target of a chain, which the retry budget allows or not: the storm runs without any budget.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from tests.upstream import Answer, ScriptedUpstream
 BUSY = Answer(status=503, json={"error": {"message": "The server is overloaded."}})
 
 CLIENTS = 100
-STORM_SECONDS = 2.5
-"""Half of the scenario's, as is the cooldown."""
+STORM_SECONDS = 5.0
 HITS_MAX = 30
 ANSWER_SECONDS = 1.0
 
@@ -53,7 +52,7 @@ async def test_a_hundred_clients_in_an_outage_make_few_calls_and_get_honest_answ
           - {{name: coder, targets: [a/m, b/m, c/m]}}
         stability:
           breaker_failures: 3
-          breaker_base_seconds: 1
+          breaker_base_seconds: 2
           wait_base_seconds: 0.3
           retry_budget_ratio: 0
           retry_budget_floor_per_minute: 0
@@ -77,7 +76,7 @@ async def test_a_hundred_clients_in_an_outage_make_few_calls_and_get_honest_answ
                 assert seconds < ANSWER_SECONDS
 
 
-REQUESTS = 400
+REQUESTS = 1000
 SHARE_OF_FAILURES = 0.1
 BUDGET = 0.2
 AT_ONCE = 40
@@ -87,7 +86,7 @@ async def test_repetitions_stay_within_the_budget_and_are_spread(tmp_path: Path)
     """The budget's floor is put to zero, so that the share alone is measured."""
     async with ScriptedUpstream() as a:
         rng = Random(21)
-        a.plan(*(BUSY if rng.random() < SHARE_OF_FAILURES else Answer() for _ in range(600)))
+        a.plan(*(BUSY if rng.random() < SHARE_OF_FAILURES else Answer() for _ in range(1300)))
         text = f"""
         providers:
           a: {{dialect: openai, base_url: {a.openai_url}, credentials: [{{name: one, key: k-a}}]}}

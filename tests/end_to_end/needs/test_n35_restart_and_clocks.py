@@ -1,8 +1,4 @@
-"""N35: what a hard restart keeps, and what a clock that is set does not change.
-
-Of the scenario one number is put differently: a stated rest outlives a restart if it was to last
-two minutes or longer; a shorter one is tried, since a probe costs less than the wait.
-"""
+"""N35: what a hard restart keeps, and what a clock that is set does not change."""
 
 from __future__ import annotations
 
@@ -18,7 +14,7 @@ from tests.end_to_end.gateways import FILE, Client, client_of, gateway, program
 from tests.upstream import Answer, ScriptedUpstream
 
 HOUR = 3600.0
-LIMITED = Answer(status=429, headers={"retry-after": "600"}, json={"error": {"message": "No."}})
+LIMITED = Answer(status=429, headers={"retry-after": "60"}, json={"error": {"message": "No."}})
 DOWN = Answer(status=503, json={"error": {"message": "Down."}})
 AT_ONCE = 20
 

@@ -118,15 +118,15 @@ def test_a_stated_rest_goes_on_under_its_own_id_to_its_own_end() -> None:
     assert new.ask(now=61.0).tried == ["q/m main"]
 
 
-def test_a_stated_rest_of_two_minutes_stays_to_its_end_and_a_shorter_one_becomes_a_trial() -> None:
+def test_a_stated_rest_of_a_minute_stays_to_its_end_and_a_shorter_one_becomes_a_trial() -> None:
     old = play("p/m")
-    old.ask({"p/m a": bad("auth", stated=110.0), "p/m b": bad("auth", stated=121.0)})
-    new, events = reborn(old, 100.0)
+    old.ask({"p/m a": bad("auth", stated=50.0), "p/m b": bad("auth", stated=61.0)})
+    new, events = reborn(old, 40.0)
     (ended,) = events
     assert isinstance(ended, CooldownEnded)
     assert (ended.credential, ended.ended) == ("a", CooldownEnd.SUPERSEDED)
-    assert ended.duration_seconds == 100.0
-    first, second = snapshot(new.pool, at(100.0)).providers[0].credentials
+    assert ended.duration_seconds == 40.0
+    first, second = snapshot(new.pool, at(40.0)).providers[0].credentials
     assert (first.state, second.state) == (State.TRIAL, State.COOLING)
 
 
