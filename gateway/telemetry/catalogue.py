@@ -185,6 +185,17 @@ ROUTE_CANDIDATES: Final = _gauge(
     "Credentials of the route's targets that could be tried now.",
     "route",
 )
+ROUTE_CONFIGURED: Final = _gauge(
+    "evenkeel_route_candidates_configured",
+    "Credentials of the route's targets, whatever their state.",
+    "route",
+)
+ROUTE_POSITION: Final = _gauge(
+    "evenkeel_route_position",
+    "Place of a target in the route's configured order; the first one is 0.",
+    "route",
+    "target",
+)
 ROUTE_LAST_SWITCH: Final = _gauge(
     "evenkeel_route_last_switch_timestamp_seconds",
     "When the route last switched; 0 if it has not since the start.",
@@ -252,6 +263,13 @@ CREDENTIAL_MODELS: Final = _gauge(
     "Models and quota groups that rest for this credential alone.",
     "provider",
     "credential",
+)
+QUOTA_REMAINING: Final = Metric(
+    name="evenkeel_credential_quota_remaining",
+    kind=Kind.GAUGE,
+    help="The smallest share of a limit that the provider last said is left, 0 to 1.",
+    labels=("provider", "credential"),
+    empty_because="only some providers say what is left of a limit",
 )
 CREDENTIAL_IN_FLIGHT: Final = _gauge(
     "evenkeel_credential_in_flight",

@@ -61,8 +61,10 @@ class Span(StrEnum):
     HOLD = "evenkeel.hold_seconds"
     PENALTY = "evenkeel.penalty"
     REVERSAL = "evenkeel.reversal"
+    WAITED = "evenkeel.waited_seconds"
     COST = "evenkeel.cost_usd"
 
+    WAITED_EVENT = "evenkeel.waited"
     SKIPPED_EVENT = "evenkeel.candidate_skipped"
     SWITCHED_EVENT = "evenkeel.switched"
     COOLDOWN_EVENT = "evenkeel.cooldown_started"

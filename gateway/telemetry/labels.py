@@ -58,6 +58,7 @@ OTHER_RESTS: Final = (
 """Cooldowns that are no answer to one failure: scope, reason, source."""
 OF_PLACES: Final = (
     catalogue.ROUTE_ACTIVE,
+    catalogue.ROUTE_POSITION,
     catalogue.TARGET_STATE,
     catalogue.FLAP_PENALTY,
     catalogue.FLAP_SUPPRESS_AT,
@@ -99,6 +100,11 @@ class Labels:
 
     def provider(self, name: str) -> str:
         return name if name in self._config.providers else OTHER
+
+    def credential(self, provider: str, credential: str) -> bool:
+        """Whether the configuration names it."""
+        found = self._config.providers.get(provider)
+        return found is not None and any(each.name == credential for each in found.credentials)
 
     def model(self, provider: str, model: str) -> str:
         return model if (provider, model) in self.models else OTHER
@@ -149,6 +155,7 @@ class Labels:
         for route, targets in self._routes.items():
             for metric in (
                 catalogue.ROUTE_CANDIDATES,
+                catalogue.ROUTE_CONFIGURED,
                 catalogue.ROUTE_LAST_SWITCH,
                 catalogue.FLAPPING,
                 catalogue.QUEUE_WAITERS,

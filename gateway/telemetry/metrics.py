@@ -208,6 +208,10 @@ class MetricsSink:
                     self._at(catalogue.TOKENS, provider, model, kind).inc(max(0, tokens))
         if event.cost_usd is not None:
             self._at(catalogue.COST, provider, model).inc(max(0.0, event.cost_usd))
+        known = self._labels.credential(event.provider, event.credential)
+        if event.quota_remaining is not None and known:
+            left = self._at(catalogue.QUOTA_REMAINING, event.provider, event.credential)
+            left.set(event.quota_remaining)
         self._rotation(event)
 
     def _rotation(self, event: AttemptFinished) -> None:
@@ -267,10 +271,13 @@ class MetricsSink:
             usable = [target for target in route.targets if target.state in USABLE]
             ready = sum(target.credentials_ready for target in usable)
             self._at(catalogue.ROUTE_CANDIDATES, route.route).set(ready)
+            configured = sum(target.credentials for target in route.targets)
+            self._at(catalogue.ROUTE_CONFIGURED, route.route).set(configured)
             self._at(catalogue.FLAPPING, route.route).set(route.flapping)
             self._at(catalogue.QUEUE_WAITERS, route.route).set(route.waiting)
-            for target in route.targets:
+            for position, target in enumerate(route.targets):
                 place = (route.route, target.target)
+                self._at(catalogue.ROUTE_POSITION, *place).set(position)
                 self._at(catalogue.ROUTE_ACTIVE, *place).set(target.active)
                 self._at(catalogue.TARGET_STATE, *place).set(STATE_CODES[target.state])
                 self._at(catalogue.FLAP_PENALTY, *place).set(target.penalty)

@@ -120,7 +120,7 @@ class Words:
             ids=Ids(request.trace_id, operation_span(request.request_id)),
             parent=request.span_id,
             attributes=self.said(_operation(request, operation)),
-            events=tuple(self.event(part) for part in within),
+            events=(*self._wait(request, attempts), *(self.event(part) for part in within)),
             error=error,
             started=request.started,
             ended=request.ts,
@@ -145,6 +145,14 @@ class Words:
             started=attempt.started,
             ended=attempt.ts,
         )
+
+    def _wait(
+        self, request: RequestFinished, attempts: Sequence[AttemptFinished]
+    ) -> Iterator[tuple[str, Attributes, int]]:
+        """All waits of a request as one, told at the first call that came of them, or at the end."""
+        if request.waited_seconds:
+            ts = attempts[0].started if attempts else request.ts
+            yield Span.WAITED_EVENT.value, self.said({Span.WAITED: request.waited_seconds}), ts
 
     def event(
         self, part: CandidateSkipped | Switched | CooldownStarted
@@ -251,6 +259,7 @@ def _operation(request: RequestFinished, operation: str) -> dict[Span, Value | N
         Span.FALLBACK_FROM: request.fallback_from,
         Span.FALLBACK_REASON: request.fallback_reason,
         Span.COST: request.cost_usd,
+        Span.WAITED: request.waited_seconds or None,
         **_tokens(request.usage),
     }
 

@@ -124,6 +124,7 @@ def _attempt(rng: Random, number: int) -> Event:
         probe=rng.random() < 0.1,
         usage=rng.choice([None, Usage(input_tokens=7, output_tokens=number)]),
         cost_usd=rng.choice([None, 0.25]),
+        quota_remaining=None,
         first_content_seconds=rng.choice([None, 0.3]),
     )
 

@@ -85,6 +85,19 @@ def test_a_key_that_was_refused_is_parked_and_one_that_is_limited_cools(clock: F
     assert watched.value("evenkeel_credential_state", provider="b", credential="first") == 0
 
 
+async def test_what_is_left_of_a_limit_is_told_of_known_keys_only() -> None:
+    watched = Watched()
+    await watched.tell(
+        attempt(credential="first", quota_remaining=0.25),
+        attempt(credential="second", quota_remaining=None),
+        attempt(credential="a client's", quota_remaining=0.5),
+    )
+    name = "evenkeel_credential_quota_remaining"
+    found = {labels: value for (each, labels), value in watched.series().items() if each == name}
+    key = frozenset({("provider", "a"), ("credential", "first")})
+    assert found == {key: 0.25}
+
+
 def test_the_lines_of_damping_are_told_beside_the_penalty(clock: FakeClock) -> None:
     watched = Watched()
     watched.scrape(snapshot(empty_pool(clock), clock.now()))

@@ -27,10 +27,17 @@ def test_an_empty_value_is_not_said() -> None:
 
 def test_a_request_is_server_operation_and_attempts() -> None:
     parts: list[Part] = [example(CandidateSkipped), example(AttemptFinished), example(Switched)]
-    told = list(WORDS.request(example(RequestFinished), parts))
+    told = list(WORDS.request(example(RequestFinished, waited_seconds=0.0), parts))
     assert [span.role for span in told] == [Role.SERVER, Role.INTERNAL, Role.CLIENT]
     assert len(told[1].events) == 2
     assert told[2].parent == told[1].ids.span
+
+
+def test_a_wait_is_told_once_where_it_ended() -> None:
+    request = example(RequestFinished, waited_seconds=1.5)
+    attempts: list[Part] = [example(AttemptFinished, started=7)]
+    _, operation, _ = WORDS.request(request, attempts)
+    assert operation.events == (("evenkeel.waited", {"evenkeel.waited_seconds": 1.5}, 7),)
 
 
 def test_opentelemetry_is_not_needed() -> None:

@@ -100,6 +100,7 @@ def request(**changes: Any) -> RequestFinished:
         "model": "y",
         "started": 1_000_000,
         "ts": 3_000_000,
+        "waited_seconds": 0.0,
     }
     return example(RequestFinished, **(usually | changes))
 
