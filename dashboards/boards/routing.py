@@ -269,6 +269,6 @@ BOARD = Board(
     uid=c.ROUTING,
     title="Evenkeel: routing and flapping",
     description="Which target serves each route, why it changed, and whether it holds still.",
-    variables=("route",),
+    variables=("route", "provider"),
     rows=(_NOW, _SWITCHES, _DAMPING),
 )
