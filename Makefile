@@ -12,7 +12,7 @@ SYSTEM_TEST_PACKAGES := nginx-light postgresql prometheus prometheus-alertmanage
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run install test test-deps lint format check coverage mutation bench lock clean
+.PHONY: help run install test test-deps test-clients lint format check coverage mutation bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -25,7 +25,11 @@ install: .venv/installed ## what `run` needs, into .venv
 test: .venv/installed-test test-deps ## install what the tests need and run them (PYTEST_ARGS="-k relay")
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-test-deps: ## programs of the system that tests need
+# aider runs on Python 3.11 and 3.12 only, and pins other versions of our libraries: its own .venv-aider.
+AIDER_CAN := $(shell $(PYTHON) -c 'import sys; print("yes" if sys.version_info < (3, 13) else "")')
+WITH_AIDER := $(if $(AIDER_CAN),.venv-aider/installed)
+
+test-deps: $(WITH_AIDER) ## programs that tests need: of the system, and aider in .venv-aider
 ifneq ($(strip $(SYSTEM_TEST_PACKAGES)),)
 	@if dpkg -s $(SYSTEM_TEST_PACKAGES) >/dev/null 2>&1; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
@@ -35,6 +39,9 @@ ifneq ($(strip $(SYSTEM_TEST_PACKAGES)),)
 		echo "test-deps: please install $(SYSTEM_TEST_PACKAGES); tests that need them will say so" >&2; \
 	fi
 endif
+
+test-clients: .venv/installed-test .clients/installed ## agents from npm through the gateway, pinned (needs Node 20 and 1.2 GB; minutes)
+	$(BIN)/python -m pytest -o python_files='check_*.py' tests/clients/npm $(PYTEST_ARGS)
 
 lint: .venv/installed-test ## ruff (format and rules) and mypy strict
 	$(BIN)/ruff format --check .
@@ -60,13 +67,14 @@ lock: .venv/installed-test ## work out both lock files anew from pyproject.toml
 	@$(PIP) uv
 	$(BIN)/uv pip compile $(LOCK_FLAGS) pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile $(LOCK_FLAGS) pyproject.toml --extra test -c requirements.lock -o requirements-test.lock
+	$(BIN)/uv pip compile $(LOCK_FLAGS) tests/clients/aider.in -o tests/clients/aider.lock
 
 # One file for all systems and Pythons, with hashes, and with no index of anybody's in it.
 LOCK_FLAGS := --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --custom-compile-command "make lock"
 
 clean: ## remove .venv and all caches
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf .venv .venv-aider .clients build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 
 # Stamps: installing is skipped while no lock file and not pyproject.toml is newer.
 .venv/python:
@@ -83,4 +91,23 @@ clean: ## remove .venv and all caches
 
 .venv/installed-test: requirements-test.lock .venv/installed
 	@$(PIP) -r requirements-test.lock
+	@touch $@
+
+# What cannot be installed leaves no stamp, and its test says so: a failure in CI, a skip elsewhere.
+.venv-aider/installed: tests/clients/aider.lock
+	@echo "installing aider into .venv-aider, this once…"
+	@{ $(PYTHON) -m venv .venv-aider && \
+		.venv-aider/bin/python -m pip install --quiet --disable-pip-version-check --requirement $< && \
+		touch $@; } || echo "test-deps: aider could not be installed; its tests will say so" >&2
+
+# Not `npm ci`: it insists on every platform's build of opencode, of which a registry may hold some only.
+# Install scripts of packages are not run but for the two that put a program in its place.
+.clients/installed: tests/clients/package-lock.json tests/clients/package.json
+	@command -v npm >/dev/null || { echo "test-clients: needs Node 20 or newer with npm" >&2; exit 1; }
+	@mkdir -p .clients
+	@cp tests/clients/package.json tests/clients/package-lock.json .clients/
+	@echo "installing the clients into .clients, this once…"
+	@cd .clients && npm install --ignore-scripts --no-audit --no-fund --loglevel=error
+	@cd .clients && node node_modules/@anthropic-ai/claude-code/install.cjs
+	@cd .clients/node_modules/opencode-ai && node postinstall.mjs
 	@touch $@
