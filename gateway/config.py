@@ -178,10 +178,29 @@ class ErrorRule:
     __pydantic_config__: ClassVar[Any] = STRICT
     failure: Failure
     status: int | None = None
+    code: str = ""
+    """One of the provider's own codes in the body, whatever its case."""
+    header: str = ""
+    """Name of a header, or `name: text` that its value contains."""
     body: str = ""
     """Text that the body contains, whatever its case."""
     scope: Scope | None = None
     """What such a failure lets rest; None = what its class says."""
+    rest_seconds: float | None = None
+    """How long, instead of what the provider states; None = as without the rule."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """What a model costs in US dollars for a million tokens, by the operator's word."""
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+    input_per_million: float
+    output_per_million: float = 0.0
+    cached_per_million: float | None = None
+    """Of input that was read from a cache; None = as other input."""
+    cache_write_per_million: float | None = None
+    """Of input that was written to a cache; None = as other input."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -309,6 +328,8 @@ class Provider:
     name: str
     dialect: Dialect
     base_url: str = ""
+    vendor: str = ""
+    """Whose error rules and prices apply; empty = by the host of `base_url`, else by the name."""
     credentials: tuple[Credential, ...] = ()
     rotation: Rotation = Rotation.SEQUENTIAL
     rotation_tolerance: float = 3.0
@@ -319,6 +340,8 @@ class Provider:
     billing: Billing = Billing.METERED
     responses: Responses = Responses.AUTO
     """Of the dialect `openai`: whether it serves `/responses`; `auto` goes by the address."""
+    prices: Mapping[str, Price] = field(default_factory=dict)
+    """By glob over its models; asked before the built-in price table, the first that fits."""
     internal: bool = False
     """Ours: it is sent the trace of a request, which nobody else's business is."""
     timeouts: Timeouts = Timeouts()

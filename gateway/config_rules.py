@@ -29,7 +29,9 @@ from gateway.config_shape import nearest
 from gateway.config_urls import is_loopback, url_fault
 from gateway.config_yaml import Problem
 from gateway.events import Scope
+from gateway.routing.classify import WAITABLE
 from gateway.routing.policy import POLICY, Blame
+from gateway.routing.vendors import VENDORS
 
 MISSING = "is not available in this version"
 
@@ -148,11 +150,22 @@ def _providers(config: Config) -> Iterator[Problem]:
         yield from _credentials(provider, path)
         yield from config_oauth.problems(provider, path)
         yield from _quota_groups(provider, path)
+        if provider.vendor and provider.vendor not in VENDORS:
+            known = ", ".join(sorted(VENDORS))
+            yield Problem(f"{path}.vendor", f"{provider.vendor!r} is none of {known}")
         for n, rule in enumerate(provider.errors):
-            if rule.status is None and not rule.body:
-                yield Problem(f"{path}.errors[{n}]", "needs a status or a body to look for")
-            if said := _scope(rule):
-                yield Problem(f"{path}.errors[{n}].scope", said)
+            yield from _error_rule(rule, f"{path}.errors[{n}]")
+
+
+def _error_rule(rule: ErrorRule, path: str) -> Iterator[Problem]:
+    if rule.status is None and not (rule.code or rule.header or rule.body):
+        yield Problem(path, "needs a status, a code, a header or a body to look for")
+    if rule.header and not rule.header.partition(":")[0].strip():
+        yield Problem(f"{path}.header", "must be the name of a header, or `name: text`")
+    if said := _scope(rule):
+        yield Problem(f"{path}.scope", said)
+    if rule.rest_seconds is not None and rule.failure not in WAITABLE:
+        yield Problem(f"{path}.rest_seconds", f"no time is heeded for {rule.failure.value!r}")
 
 
 def _scope(rule: ErrorRule) -> str:

@@ -97,6 +97,7 @@ STAND_INS: Final[Mapping[str, object]] = {
     "failure": Failure.UNKNOWN,
     "dialect": Dialect.OPENAI,
     "target": "",
+    "input_per_million": 0.0,
     "targets": (),
 }
 """What takes the place of a required value that is missing or wrong, after it was reported."""

@@ -19,6 +19,7 @@ from gateway.routing.classify import Verdict, classify, classify_fault
 from gateway.routing.quota import remaining_share
 from gateway.routing.redaction import MASK
 from gateway.routing.steps import Bad, Seen, Send
+from gateway.routing.vendors import vendor_of
 from gateway.units import Clock
 from gateway.upstream.base import Outgoing, Reply, Upstream, UpstreamFailure
 from gateway.wire.base import Fault, Judge
@@ -274,7 +275,7 @@ class Attempt:
             status=reply.status,
             headers={name.lower(): value for name, value in reply.pairs()},
             body=body,
-            provider=self.send.provider.name,
+            vendor=vendor_of(self.send.provider, self.send.model),
             dialect=self.inbound.wire.name,
             rules=self.send.provider.errors,
             now=self.clock.now().timestamp,
@@ -303,7 +304,7 @@ class Attempt:
         return classify_fault(
             fault,
             headers={name.lower(): value for name, value in reply.pairs()},
-            provider=self.send.provider.name,
+            vendor=vendor_of(self.send.provider, self.send.model),
             dialect=self.inbound.wire.name,
             rules=self.send.provider.errors,
             now=self.clock.now().timestamp,
@@ -359,6 +360,7 @@ def _bad(verdict: Verdict) -> Bad:
         scope=verdict.scope,
         stated_seconds=verdict.stated_seconds,
         message=verdict.message,
+        excerpt=verdict.excerpt,
     )
 
 

@@ -15,9 +15,10 @@ from typing import TypeAlias
 from gateway.config import ErrorRule
 from gateway.events import Failure, Scope
 from gateway.routing import classes
-from gateway.routing.classes import Row, Table
+from gateway.routing.excerpt import excerpt_of
 from gateway.routing.redaction import redact
 from gateway.routing.resets import stated_reset
+from gateway.routing.rows import Row, Table
 from gateway.routing.told import Told, read, read_plain
 from gateway.units import Timestamp
 from gateway.wire.adapting import Foreign
@@ -88,6 +89,8 @@ class Verdict:
     """The provider's sentence for the client: redacted, at most `MESSAGE_MAX` characters."""
     foreign: Foreign | None = None
     """Of a bad request: what another provider left in the history, and this one refuses."""
+    excerpt: str = ""
+    """Of an unknown failure: how its body begins, redacted, so that somebody may write a rule."""
 
 
 def classify(
@@ -95,19 +98,21 @@ def classify(
     status: int,
     headers: Mapping[str, str],
     body: bytes,
-    provider: str,
+    vendor: str,
     dialect: str,
     rules: Sequence[ErrorRule],
     now: Timestamp,
     credential_key: str = "",
 ) -> Verdict:
-    """Judges an answer that is not 200. `headers` have lower-case names."""
+    """Judges an answer that is not 200. `headers` have lower-case names; `vendor`: of `vendors`."""
     text = body[:BODY_READ_MAX].decode("utf-8", "replace").removeprefix("\ufeff")
     told = read(_parse(text), headers)
     if told.body is None:
         told = read_plain(text, headers, whole=len(body) <= BODY_READ_MAX)
-    tables = classes.tables(provider, dialect)
-    row, code = _operator(rules, {status}, text) or _find(told, status, tables)
+    tables = classes.tables(vendor, dialect)
+    asked = _Asked({status}, text, headers, told)
+    meant = told.original_status if status == 424 and told.original_status else status
+    row, code = _operator(rules, asked) or _find(told, meant, tables)
     verdict = _verdict(
         row,
         reason=row.reason or code or told.own_code or f"http_{status}",
@@ -116,6 +121,8 @@ def classify(
         stated=stated_reset(status, headers, told.body, told.message, now),
         secret=credential_key,
     )
+    if row.failure is Failure.UNKNOWN:
+        return replace(verdict, excerpt=excerpt_of(text, credential_key))
     return replace(verdict, foreign=_foreign(row, told.message[:WORDS_MAX]))
 
 
@@ -123,7 +130,7 @@ def classify_fault(
     fault: Fault,
     *,
     headers: Mapping[str, str],
-    provider: str,
+    vendor: str,
     dialect: str,
     rules: Sequence[ErrorRule],
     now: Timestamp,
@@ -135,10 +142,10 @@ def classify_fault(
     client's fault is `bad_success`.
     """
     told = read(fault.error, headers)
-    tables = classes.tables(provider, dialect)
+    tables = classes.tables(vendor, dialect)
     text = _dumped(fault.error, told.message) if any(r.body for r in rules) else ""
-    ruled = _operator(rules, {200, told.status or 200}, text)
-    row, code = ruled or _find(told, told.status, tables)
+    ruled = _operator(rules, _Asked({200, told.status or 200}, text, headers, told))
+    row, code = ruled or _find(told, told.original_status or told.status, tables)
     if ruled is None and row.failure not in INSIDE_200:
         row = replace(row, failure=Failure.BAD_SUCCESS)
     limited = row.failure in LIMITS
@@ -158,12 +165,37 @@ def _foreign(row: Row, words: str) -> Foreign | None:
     return next((each for each, says in classes.FOREIGN.items() if says.search(words)), None)
 
 
-def _operator(rules: Sequence[ErrorRule], statuses: set[int], text: str) -> _Found | None:
-    lowered = text.lower() if any(rule.body for rule in rules) else ""
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What an operator's rule may look at."""
+
+    statuses: set[int]
+    text: str
+    headers: Mapping[str, str]
+    told: Told
+
+
+def _operator(rules: Sequence[ErrorRule], asked: _Asked) -> _Found | None:
+    if not rules:
+        return None
+    lowered = asked.text.lower() if any(rule.body for rule in rules) else ""
+    codes = {code.lower() for code in asked.told.codes}
     for rule in rules:
-        if rule.status in (None, *statuses) and rule.body.lower() in lowered:
-            return Row(failure=rule.failure, scope=rule.scope), ""
+        if (
+            rule.status in (None, *asked.statuses)
+            and rule.body.lower() in lowered
+            and (not rule.code or rule.code.lower() in codes)
+            and (not rule.header or _has_header(rule.header, asked.headers))
+        ):
+            return Row(rule.failure, scope=rule.scope, rest_seconds=rule.rest_seconds), ""
     return None
+
+
+def _has_header(wanted: str, headers: Mapping[str, str]) -> bool:
+    """`name`, or `name: text` that its value contains."""
+    name, _, text = wanted.partition(":")
+    value = headers.get(name.strip().lower())
+    return value is not None and text.strip().lower() in value.lower()
 
 
 def _find(told: Told, status: int | None, tables: tuple[Table, ...]) -> _Found:
@@ -206,6 +238,8 @@ def _by_status(status: int | None) -> Row:
 def _verdict(
     row: Row, *, reason: str, message: str, otherwise: str, stated: float | None, secret: str
 ) -> Verdict:
+    if row.rest_seconds is not None:
+        stated = row.rest_seconds
     # Nothing may be left of a provider's words: then the class and our own sentence stand in.
     return Verdict(
         failure=row.failure,

@@ -18,6 +18,7 @@ from gateway.events import (
     StreamEnd,
 )
 from gateway.routing.choosing import Skip
+from gateway.routing.excerpt import EXCERPT_MAX
 from gateway.routing.state import Candidate
 from gateway.routing.steps import Bad, Facts, Seen
 from gateway.units import AttemptId, Instant, Moment
@@ -31,7 +32,6 @@ UNABLE = frozenset(
     }
 )
 """A target passed over for these could never have served the request: no fallback from it."""
-EXCERPT_MAX = 300
 """Characters of a provider's words that explain a failure of no known class."""
 STREAM_ENDS = {
     RequestOutcome.OK: StreamEnd.COMPLETE,
@@ -176,7 +176,7 @@ class Record:
             cost_usd=seen.cost_usd,
             billing=candidate.target.provider.config.billing,
             changes=_changes(attempt, facts, seen),
-            excerpt=bad.message[:EXCERPT_MAX] if bad and bad.failure is Failure.UNKNOWN else "",
+            excerpt=_excerpt(bad),
             quota_remaining=seen.quota_remaining,
         )
 
@@ -266,6 +266,12 @@ class Record:
             cause=skip.cause,
             until=None if skip.until is None else now.at(skip.until),
         )
+
+
+def _excerpt(bad: Bad | None) -> str:
+    if bad is None or bad.failure is not Failure.UNKNOWN:
+        return ""
+    return (bad.excerpt or bad.message)[:EXCERPT_MAX]
 
 
 def _changes(attempt: Attempt, facts: Facts, seen: Seen) -> str:

@@ -43,6 +43,7 @@ RESET_KEYS = (
     "next_flush_time",
 )
 ANTHROPIC_BUCKETS = ("requests", "tokens", "input-tokens", "output-tokens")
+BUCKET = "x-ratelimit-reset-"
 OPENAI_BUCKETS = ("requests", "tokens", "tokens_usage_based")
 CHINA_CODES = frozenset({"1308", "1310"})
 """GLM's window limits: the message holds a local time without a zone, taken as UTC+8."""
@@ -107,12 +108,13 @@ def stated_reset(
     found = _unified(headers, clock)
     if found is None and limited:
         found = _anthropic_buckets(headers, clock)
-    if found is None and limited and _left(headers, "x-ratelimit-remaining") in (None, 0.0):
-        found = _time(headers.get("x-ratelimit-reset"), clock)
+    for name in ("x-ratelimit", "ratelimit"):  # The second is the IETF's draft.
+        if found is None and limited and _left(headers, f"{name}-remaining") in (None, 0.0):
+            found = _time(headers.get(f"{name}-reset"), clock)
     if found is None:
         found = _from_text(text[:TEXT_MAX], clock)
     if found is None and limited:
-        found = _openai_buckets(headers, clock)
+        found = _buckets(headers, clock)
     return found
 
 
@@ -163,12 +165,16 @@ def _anthropic_buckets(headers: Mapping[str, str], clock: _Clock) -> float | Non
     )
 
 
-def _openai_buckets(headers: Mapping[str, str], clock: _Clock) -> float | None:
-    """An upper bound: these say when a bucket is *full* again. Azure's 0 and -1 say nothing."""
+def _buckets(headers: Mapping[str, str], clock: _Clock) -> float | None:
+    """An upper bound: these say when a bucket is *full* again. Azure's 0 and -1 say nothing.
+
+    Whatever the buckets are called: `requests`, `tokens`, Cerebras' `tokens-minute`.
+    """
     empty = (
-        headers.get(f"x-ratelimit-reset-{name}")
-        for name in OPENAI_BUCKETS
-        if _left(headers, f"x-ratelimit-remaining-{name}") == 0
+        value
+        for name, value in headers.items()
+        if name.startswith(BUCKET)
+        and _left(headers, f"x-ratelimit-remaining-{name.removeprefix(BUCKET)}") == 0
     )
     return _latest(_time(v, clock) for v in empty if (n := _number(v)) is None or n > 0)
 

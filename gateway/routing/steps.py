@@ -101,6 +101,8 @@ class Bad:
     """What of the history can be adapted so that this target might take the request after all."""
     processed: bool = True
     """False where the provider surely did nothing with the request."""
+    excerpt: str = ""
+    """Of an unknown failure: how the provider's answer begins, redacted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from gateway.routing import classes
+from gateway.routing import rows
 
 CODES_MAX = 24
 CODE_CHARS_MAX = 200
+ORIGINAL = ("originalStatusCode", "OriginalStatusCode")
 OBJECTS_MAX = 32
 """Entries of an error's list of details that are read; providers send up to five."""
 
@@ -24,6 +25,8 @@ class Told:
     """The provider's sentence, as written."""
     status: int | None = None
     """A code inside the body that is an HTTP status."""
+    original_status: int | None = None
+    """The status of whoever stands behind the provider, where it hands that on (Bedrock)."""
     body: object = None
     """Parsed JSON; None where it is none."""
 
@@ -38,7 +41,7 @@ def read(body: object, headers: Mapping[str, str]) -> Told:
     objects = error_objects(body)
     if not objects:
         sentence = body if isinstance(body, str) else ""
-        return Told(body=body, codes=_header_code(headers), message=sentence)
+        return Told(body=body, codes=_header_codes(headers), message=sentence)
     root = objects[0]
     error = _error_of(root)
     codes = [*_marks(body, objects)]
@@ -48,12 +51,15 @@ def read(body: object, headers: Mapping[str, str]) -> Told:
             codes += _texts(part, "reason", "error_type")
     for inner in (error.get("innererror"), error.get("inner_error")):
         codes += _texts(inner, "code") if isinstance(inner, Mapping) else ()
+    if "error_description" in root:  # An OAuth server's, whose `error` is a code.
+        codes += _texts(root, "error")
     for outer in (error, root):
         codes += _texts(outer, "error_type", "code", "reason", "type", "__type", "status")
     return Told(
-        codes=tuple(dict.fromkeys((*codes, *_header_code(headers))))[:CODES_MAX],
+        codes=tuple(dict.fromkeys((*_window(headers), *codes, *_header_code(headers))))[:CODES_MAX],
         message=_sentence(error) or _sentence(root),
         status=_status_of(error) or _status_of(root),
+        original_status=_status_of(error, ORIGINAL) or _status_of(root, ORIGINAL),
         body=body,
     )
 
@@ -61,9 +67,9 @@ def read(body: object, headers: Mapping[str, str]) -> Told:
 def read_plain(text: str, headers: Mapping[str, str], *, whole: bool) -> Told:
     """A body that is not JSON. Cut or HTML it is not shown: half a secret could not be found."""
     html = text.lstrip()[:1] == "<" or "text/html" in headers.get("content-type", "").lower()
-    mark = classes.EMPTY if not text.strip() else classes.HTML if html else ""
+    mark = rows.EMPTY if not text.strip() else rows.HTML if html else ""
     return Told(
-        codes=(*((mark,) if mark else ()), *_header_code(headers)),
+        codes=(*((mark,) if mark else ()), *_header_codes(headers)),
         message=text.strip() if whole and not html else "",
     )
 
@@ -130,14 +136,14 @@ def _error_of(root: Mapping[str, object]) -> Mapping[str, object]:
 def _marks(body: object, objects: tuple[Mapping[str, object], ...]) -> Iterator[str]:
     quotas = quota_ids(body)
     if any("perday" in quota or "daily" in quota for quota in quotas):
-        yield classes.PER_DAY
+        yield rows.PER_DAY
     if any("perminute" in quota for quota in quotas):
-        yield classes.PER_MINUTE
+        yield rows.PER_MINUTE
     for o in objects:
         if "flagged_input" in o or "reasons" in o:
-            yield classes.MODERATED
+            yield rows.MODERATED
         elif isinstance(o.get("provider_name"), str):
-            yield classes.BEHIND
+            yield rows.BEHIND
 
 
 def _texts(o: Mapping[str, object], *names: str) -> Iterator[str]:
@@ -152,6 +158,16 @@ def _texts(o: Mapping[str, object], *names: str) -> Iterator[str]:
                 yield code
 
 
+def _header_codes(headers: Mapping[str, str]) -> tuple[str, ...]:
+    return (*_window(headers), *_header_code(headers))
+
+
+def _window(headers: Mapping[str, str]) -> tuple[str, ...]:
+    """A subscription's limit of hours or days, which is no limit of requests a minute."""
+    status = headers.get("anthropic-ratelimit-unified-status", "").strip().lower()
+    return (rows.WINDOW_USED,) if status == "rejected" else ()
+
+
 def _header_code(headers: Mapping[str, str]) -> tuple[str, ...]:
     code = headers.get("x-amzn-errortype", "").partition(":")[0].strip()[:CODE_CHARS_MAX]
     return (code,) if code and not code.startswith("~") else ()
@@ -161,8 +177,10 @@ def _is_status(code: str) -> bool:
     return len(code) == 3 and code.isascii() and code.isdigit() and "100" <= code <= "599"
 
 
-def _status_of(o: Mapping[str, object]) -> int | None:
-    for name in ("code", "status", "status_code"):
+def _status_of(
+    o: Mapping[str, object], names: tuple[str, ...] = ("code", "status", "status_code")
+) -> int | None:
+    for name in names:
         value = o.get(name)
         if isinstance(value, int | str) and len(text := str(value)[:4]) == 3 and _is_status(text):
             return int(text)
@@ -170,7 +188,7 @@ def _status_of(o: Mapping[str, object]) -> int | None:
 
 
 def _sentence(o: Mapping[str, object]) -> str:
-    for name in ("message", "error", "detail", "msg", "error_description", "title"):
+    for name in ("message", "error_description", "error", "detail", "msg", "title"):
         value = o.get(name)
         if isinstance(value, list) and value and isinstance(value[0], Mapping):
             value = value[0].get("msg")

@@ -256,7 +256,10 @@ providers:
     billing: flat
     internal: true
     timeouts: {connect_seconds: 9, headers_seconds: 10, first_content_seconds: 11, idle_seconds: 12}
-    errors: [{failure: auth, status: 401, body: k, scope: credential}]
+    prices: {"f": {input_per_million: 1, output_per_million: 2, cached_per_million: 0.1, cache_write_per_million: 3}}
+    vendor: groq
+    errors:
+      - {failure: rate_limited, status: 401, code: c, header: h, body: k, scope: credential, rest_seconds: 3}
     simulated:
       seed: 13
       first_token_seconds: 14
@@ -292,7 +295,7 @@ telemetry: {prometheus: false, otlp_endpoint: 'http://127.0.0.1:4318', trace_sam
 def test_every_field_can_be_written_in_the_file(tmp_path: Path) -> None:
     found = loaded(FULL, tmp_path)
     written = {
-        re.sub(r"\[\d+\]|(?<=providers)\.full", "", path)
+        re.sub(r"\[\d+\]|(?<=providers)\.full|(?<=prices)\.f", "", path)
         for path, source in found.sources.items()
         if source.startswith("file") and "stability" not in path
     }

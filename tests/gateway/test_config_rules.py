@@ -17,6 +17,7 @@ from gateway.config import (
     ErrorRule,
     Fallback,
     ModelRules,
+    Price,
     Provider,
     Retention,
     Route,
@@ -30,6 +31,7 @@ from gateway.config import (
 from gateway.config_rules import check, public_bind, warn
 from gateway.config_urls import is_loopback
 from gateway.events import Failure, Scope
+from gateway.routing.vendors import VENDORS
 from gateway.units import Secret
 
 
@@ -178,7 +180,23 @@ def test_what_this_version_cannot_do_is_refused(config: Config, path: str) -> No
         ),
         (
             with_openai(errors=(ErrorRule(failure=Failure.AUTH),)),
-            "providers.openai.errors[0]: needs a status or a body to look for",
+            "providers.openai.errors[0]: needs a status, a code, a header or a body to look for",
+        ),
+        (
+            with_openai(errors=(ErrorRule(failure=Failure.AUTH, header=" : x"),)),
+            "providers.openai.errors[0].header: must be the name of a header, or `name: text`",
+        ),
+        (
+            with_openai(errors=(ErrorRule(failure=Failure.AUTH, code="x", rest_seconds=9.0),)),
+            "providers.openai.errors[0].rest_seconds: no time is heeded for 'auth'",
+        ),
+        (
+            with_openai(vendor="grok"),
+            f"providers.openai.vendor: 'grok' is none of {', '.join(sorted(VENDORS))}",
+        ),
+        (
+            with_openai(prices={"gpt-*": Price(input_per_million=-1.0)}),
+            "providers.openai.prices.gpt-*.input_per_million: must be at least 0, not -1",
         ),
         (
             with_openai(errors=(rule(Failure.AUTH, Scope.QUOTA_GROUP),)),

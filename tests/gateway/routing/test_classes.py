@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 
 from gateway.events import Failure
-from gateway.routing import classes
-from gateway.routing.classes import COMMON, FAMILIES, STATUSES, VAGUE, Row, Table, tables
+from gateway.routing import vendors
+from gateway.routing.classes import COMMON, EVERYBODY, STATUSES, VAGUE, VENDORS, tables
+from gateway.routing.classes_hosts import GLM, GROQ
+from gateway.routing.classes_labs import ANTHROPIC
+from gateway.routing.rows import Row, Table
 
-ALL: dict[int, Table] = {id(t): t for t in (*FAMILIES.values(), *tables("", ""), VAGUE)}
+ALL: dict[int, Table] = {id(t): t for t in (*VENDORS.values(), *tables("", ""), VAGUE)}
 ROWS = [row for table in ALL.values() for row in table]
 HARMLESS = {Failure.BAD_REQUEST, Failure.CONTEXT_TOO_LONG, Failure.CONTENT_POLICY}
 
@@ -48,12 +51,15 @@ def test_no_code_is_hidden_behind_an_earlier_row(table: Table) -> None:
                 assert not any(earlier.names(code) for code in later.codes)
 
 
-def test_a_provider_is_known_by_a_word_of_its_name() -> None:
-    for name in ("groq", "groq-2", "my_groq", "Groq"):
-        assert tables(name, "openai")[0] is classes.GROQ
-    assert tables("z.ai", "anthropic")[:2] == (classes.GLM, classes.ANTHROPIC)
-    assert tables("groqish", "openai")[-1] is COMMON
-    assert tables("groqish", "openai")[0] is classes.OPENAI
+def test_a_vendors_own_table_is_asked_first_then_its_dialects_then_everybodys() -> None:
+    assert tables("groq", "openai") == (GROQ, *EVERYBODY)
+    assert tables("glm", "anthropic")[:2] == (GLM, ANTHROPIC)
+    assert tables("", "openai") == EVERYBODY
+    assert tables("", "openai")[-1] is COMMON
+
+
+def test_a_table_belongs_to_a_vendor_that_can_be_found() -> None:
+    assert set(VENDORS) <= vendors.VENDORS
 
 
 def test_only_statuses_that_speak_for_themselves_have_a_meaning() -> None:

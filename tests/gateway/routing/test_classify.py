@@ -22,6 +22,7 @@ from gateway.routing.classify import (
     classify,
     classify_fault,
 )
+from gateway.routing.vendors import by_name
 from gateway.units import MICROS, Timestamp
 from gateway.wire.adapting import Foreign
 from gateway.wire.base import Fault
@@ -48,7 +49,7 @@ def verdict(
         status=status,
         headers=headers or {},
         body=raw,
-        provider=provider,
+        vendor=by_name(provider),
         dialect=dialect,
         rules=rules,
         now=NOW,
@@ -67,7 +68,7 @@ def fault(
     return classify_fault(
         Fault(reason=reason, error=error or {}),
         headers={},
-        provider=provider,
+        vendor=by_name(provider),
         dialect=dialect,
         rules=rules,
         now=NOW,
@@ -89,9 +90,25 @@ def test_an_answer_gets_its_class_scope_and_stated_time(case: dict[str, Any]) ->
     assert got.reason == case.get("reason", got.reason)
 
 
+SECTIONS = {f"provider-errors {section}" for section in ("1", "2.3", "2.5", "2.6", "3")}
+SECTIONS |= {f"provider-errors 4.{n}" for n in range(1, 10)}
+NAMED = """openai azure anthropic gemini vertex code-assist bedrock mistral groq cohere deepseek xai
+openrouter together fireworks cerebras nvidia ollama vllm copilot github dashscope moonshot glm"""
+
+
 def test_the_table_is_large_and_each_row_names_its_source() -> None:
-    assert len(CASES) >= 100
-    assert all(case["source"] for case in CASES)
+    assert len(CASES) >= 400
+    assert len({case["id"] for case in CASES}) == len(CASES)
+    others = {case["source"] for case in CASES} - SECTIONS
+    assert others == {"decision: undocumented statuses and shapes", "user-needs N12"}
+
+
+@pytest.mark.parametrize("provider", NAMED.split())
+def test_each_provider_has_its_rows(provider: str) -> None:
+    own = [case for case in CASES if case["provider"] == provider]
+    assert len(own) >= 2
+    assert len({case["failure"] for case in own}) >= 2
+    assert by_name(provider)
 
 
 def test_every_failure_has_a_scope() -> None:
@@ -110,6 +127,39 @@ def test_an_operators_rule_comes_before_everything() -> None:
     assert verdict(418, rules=rules).scope is Scope.CREDENTIAL
     assert verdict(500, "Go Away", rules=rules).failure is Failure.AUTH
     assert verdict(429, rules=rules).failure is Failure.RATE_LIMITED
+
+
+def test_an_operators_rule_may_look_for_a_code_or_a_header() -> None:
+    rules = (
+        ErrorRule(failure=Failure.OVERLOADED, code="Queue_Full"),
+        ErrorRule(failure=Failure.QUOTA_EXHAUSTED, header="X-Plan: trial"),
+        ErrorRule(failure=Failure.AUTH, header="x-banned"),
+    )
+    full = {"error": {"code": "queue_full", "message": "x"}}
+    assert verdict(400, full, rules=rules).failure is Failure.OVERLOADED
+    plan = {"x-plan": "Trial of 2026"}
+    assert verdict(400, headers=plan, rules=rules).failure is Failure.QUOTA_EXHAUSTED
+    assert verdict(400, headers={"x-plan": "paid"}, rules=rules).failure is Failure.BAD_REQUEST
+    assert verdict(400, headers={"x-banned": ""}, rules=rules).failure is Failure.AUTH
+    quoted = {"error": {"message": "queue_full"}}
+    assert verdict(400, quoted, rules=rules).failure is Failure.BAD_REQUEST
+
+
+def test_an_operators_rule_may_say_how_long() -> None:
+    rules = (ErrorRule(failure=Failure.RATE_LIMITED, status=420, rest_seconds=90.0),)
+    assert verdict(420, rules=rules).stated_seconds == 90
+    assert verdict(420, headers={"retry-after": "7"}, rules=rules).stated_seconds == 90
+    silent = (ErrorRule(failure=Failure.RATE_LIMITED, status=420),)
+    assert verdict(420, headers={"retry-after": "7"}, rules=silent).stated_seconds == 7
+
+
+def test_an_unknown_failure_shows_how_its_answer_begins() -> None:
+    odd = {"oops": {"who": "jane@example.com", "key": SECRET, "what": "flux"}}
+    found = verdict(418, odd)
+    assert found.failure is Failure.UNKNOWN
+    assert found.excerpt == '{"oops": {"who": "***", "key": "***", "what": "flux"}}'
+    assert verdict(404, "<html><body>nginx</body></html>").excerpt == "nginx"
+    assert verdict(500, odd).excerpt == ""
 
 
 def test_an_operators_rule_may_say_what_rests() -> None:

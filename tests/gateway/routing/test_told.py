@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.routing import classes
+from gateway.routing import rows
 from gateway.routing.told import OBJECTS_MAX, error_objects, read, read_plain
 
 
@@ -28,8 +28,8 @@ def test_a_number_is_a_status_or_a_code_by_its_size() -> None:
 
 
 def test_a_provider_cannot_forge_a_mark() -> None:
-    assert read({"error": {"code": classes.PER_DAY}}, {}).codes == ()
-    assert read_plain("x", {"x-amzn-errortype": classes.HTML}, whole=True).codes == ()
+    assert read({"error": {"code": rows.PER_DAY}}, {}).codes == ()
+    assert read_plain("x", {"x-amzn-errortype": rows.HTML}, whole=True).codes == ()
 
 
 def test_the_sentence_is_found_in_every_shape() -> None:
@@ -53,8 +53,8 @@ def test_a_long_list_of_details_is_not_read_to_its_end() -> None:
 
 
 def test_a_page_or_a_cut_text_is_not_shown() -> None:
-    assert read_plain("<html>x", {}, whole=True).codes == (classes.HTML,)
+    assert read_plain("<html>x", {}, whole=True).codes == (rows.HTML,)
     assert read_plain("x", {"content-type": "text/html"}, whole=True).message == ""
     assert read_plain("x", {}, whole=False).message == ""
-    assert read_plain(" ", {}, whole=True).codes == (classes.EMPTY,)
+    assert read_plain(" ", {}, whole=True).codes == (rows.EMPTY,)
     assert read_plain(" slow down ", {}, whole=True).message == "slow down"

@@ -56,7 +56,7 @@ async def outcome(upstream: SimulatedUpstream, clock: FakeClock, asked: Outgoing
     except UpstreamFailure as failure:
         return failure.failure
     judge = WIRES[asked.dialect].judge(stream=asked.stream)
-    common = {"provider": asked.provider.name, "dialect": asked.dialect, "rules": NO_RULES}
+    common = {"vendor": "", "dialect": asked.dialect, "rules": NO_RULES}
     body = b""
     try:
         last = clock.now().instant

@@ -43,7 +43,7 @@ def test_a_refusal_is_classified_as_the_failure_it_plays(
         status=made.status,
         headers=dict(made.headers),
         body=made.body,
-        provider="sunny",
+        vendor="",
         dialect=dialect,
         rules=(),
         now=START_TIMESTAMP,
@@ -58,7 +58,7 @@ def test_an_inner_overload_is_a_bad_success(dialect: str) -> None:
         reason="error_event", error=inner_error(Failure.OVERLOADED, dialect, model="model-a")
     )
     verdict = classify_fault(
-        fault, headers={}, provider="sunny", dialect=dialect, rules=(), now=START_TIMESTAMP
+        fault, headers={}, vendor="", dialect=dialect, rules=(), now=START_TIMESTAMP
     )
     assert verdict.failure is Failure.BAD_SUCCESS
 
