@@ -7,14 +7,13 @@ body are dropped or renamed, the same way each time, and every other message kee
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from enum import Enum
-from hashlib import blake2b
-from itertools import count
 from typing import Any, TypeAlias
 
 import msgspec
+
+from gateway.wire.tool_ids import new_names
 
 Message: TypeAlias = dict[str, Any]
 
@@ -28,11 +27,6 @@ class Foreign(Enum):
     """Google's: it is missing where the call was made by somebody else."""
 
 
-LEGAL_ID = re.compile(r"[A-Za-z0-9_-]{1,40}")
-"""Anthropic takes letters, digits, `_` and `-`, OpenAI's chat at most 40 characters."""
-SAFE_ID = re.compile(r"[A-Za-z0-9]{9}")
-"""Legal with everybody: Mistral takes exactly nine letters and digits."""
-SAFE_ID_CHARS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 ANY_THOUGHT = "skip_thought_signature_validator"
 """Google's documented stand-in for the signature of a call that its model did not make."""
 
@@ -61,7 +55,8 @@ def adapt(body: bytes, foreign: Foreign) -> tuple[bytes, tuple[str, ...]]:
         messages = _MESSAGES.decode(fields["messages"])
     except (ValueError, RecursionError, KeyError):
         return body, ()
-    renamed = _new_names(messages, foreign)
+    ids = (holder[key] for each in messages for holder, key in _ids(each))
+    renamed = new_names(ids, only_safe=foreign is Foreign.TOOL_IDS)
     kept: list[Message | msgspec.Raw] = []
     done: set[str] = set()
     for message, undecoded in zip(messages, raw, strict=True):
@@ -109,33 +104,6 @@ def _ids(message: Message) -> Iterator[tuple[Message, str]]:
         elif block.get("type") == "tool_result":
             places.append((block, "tool_use_id"))
     return ((holder, key) for holder, key in places if isinstance(holder.get(key), str))
-
-
-def _new_names(messages: Iterable[Message], foreign: Foreign) -> Mapping[str, str]:
-    """By id, one name for a call and its result. The same in every turn: it depends on the id only.
-
-    Where all of them look legal and some are refused all the same, none is kept but the safe ones.
-    """
-    ids = list(dict.fromkeys(holder[key] for each in messages for holder, key in _ids(each)))
-    wrong = [each for each in ids if not LEGAL_ID.fullmatch(each)]
-    if not wrong and foreign is Foreign.TOOL_IDS:
-        wrong = [each for each in ids if not SAFE_ID.fullmatch(each)]
-    taken = set(ids)
-    renamed: dict[str, str] = {}
-    for each in wrong:
-        renamed[each] = next(name for name in _safe_names(each) if name not in taken)
-        taken.add(renamed[each])
-    return renamed
-
-
-def _safe_names(old: str) -> Iterator[str]:
-    for n in count():
-        digest = blake2b(f"{n}:{old}".encode(), digest_size=16).digest()
-        number, name = int.from_bytes(digest), ""
-        for _ in range(9):
-            number, digit = divmod(number, len(SAFE_ID_CHARS))
-            name += SAFE_ID_CHARS[digit]
-        yield name
 
 
 # -- thinking ------------------------------------------------------------------------------------

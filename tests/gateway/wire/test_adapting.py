@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from gateway.wire.adapting import LEGAL_ID, SAFE_ID, Foreign, adapt
+from gateway.wire.adapting import Foreign, adapt
+from gateway.wire.tool_ids import LEGAL_ID, SAFE_ID
 
 THOUGHT = {"type": "thinking", "thinking": "Hm.", "signature": "by-a"}
 ASKED = {"role": "user", "content": "Write it."}
