@@ -210,7 +210,7 @@ def _sky(own: Provider, rng: Random) -> Sky:
 
 
 def _limit(rng: Random) -> Limit:
-    window, requests = rng.choice([(60.0, 8), (18_000.0, 12), (86_400.0, 20)])
+    window, requests = rng.choice([(4.0, 3), (60.0, 8), (18_000.0, 12), (86_400.0, 20)])
     quota = window > 60 and rng.random() < 0.7
     return Limit(
         requests=requests,
