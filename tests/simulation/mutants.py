@@ -204,7 +204,7 @@ MUTANTS: tuple[Mutant, ...] = (
     mutant(
         "who gave up waits no more",
         "call",
-        "        self._patience.stop(now)\n",
+        "        self._record.waited += self._patience.stop(now)\n",
         "",
         times=2,
     ),

@@ -141,6 +141,11 @@ def test_the_second_attempt_counts_against_the_caps() -> None:
         {"p": LIMITED, "q": bad("server_error"), "r": bad("server_error")}
     )
     assert told.tried == ["p/m main", "q/m main", "r/m main"]
+    # Two are two: what becomes usable after them is not asked.
+    it = play(others="qr", max_attempts=2)
+    it.ask({"r": bad("rate_limited", stated=1.7)}, name="r/m", no_fallback=True)
+    told = it.ask({"p": LIMITED, "q": bad("server_error")})
+    assert told.tried == ["p/m main", "q/m main", "p/m main"]
     # The provider's share: one for the key that is ill, one for the second time of the other.
     script = {"p/m a": LIMITED, "p/m b": bad("overloaded")}
     assert play("a", "b").ask(script).tried == ["p/m a", "p/m b", "p/m a"]
