@@ -38,15 +38,26 @@ class CodeAssistUpstream:
         method = wire.method_of(outgoing.path)
         if not method:
             raise UpstreamFailure(Failure.UNSUPPORTED, "unsupported_endpoint", processed=False)
+        timeouts = outgoing.timeouts
+        try:
+            # Whatever has to be fetched first, an attempt's head is there in the usual time.
+            async with asyncio.timeout(timeouts.connect_seconds + timeouts.headers_seconds):
+                token, reply = await self._answered(outgoing, method)
+        except TimeoutError:
+            failure, reason = Failure.FIRST_CONTENT_TIMEOUT, "headers_timeout"
+            raise UpstreamFailure(failure, reason, processed=True) from None
+        return CodeAssistReply(reply, token, stream=method == wire.STREAM)
+
+    async def _answered(self, outgoing: Outgoing, method: str) -> tuple[Secret, Reply]:
         token = await self._token(outgoing)
         reply = await self._once(outgoing, method, token)
-        if reply.status == 401:
-            await reply.close()
-            self.accounts.refused(outgoing.credential.oauth, token)
-            token = await self._token(outgoing)
-            reply = await self._once(outgoing, method, token)
+        if reply.status != 401:
+            return token, reply
+        await reply.close()
+        self.accounts.refused(outgoing.credential.oauth, token)
+        token = await self._token(outgoing)
         # A second refusal is no matter of an old token, and the answer.
-        return CodeAssistReply(reply, token, stream=method == wire.STREAM)
+        return token, await self._once(outgoing, method, token)
 
     async def _token(self, outgoing: Outgoing) -> Secret:
         """Getting a token is a part of connecting, and has that clock."""
@@ -85,15 +96,11 @@ class CodeAssistUpstream:
 
     async def _load(self, outgoing: Outgoing, token: Secret) -> str:
         asked = _addressed(outgoing, wire.LOAD, wire.load_request(), token)
+        reply = await self.direct.send(asked)
         try:
-            async with asyncio.timeout(outgoing.timeouts.headers_seconds):
-                reply = await self.direct.send(asked)
-                try:
-                    body = await _whole(reply, LOAD_BYTES_MAX)
-                finally:
-                    await reply.close()
-        except TimeoutError:
-            raise UpstreamFailure(Failure.CONNECT, "project_timeout", processed=False) from None
+            body = await _whole(reply, LOAD_BYTES_MAX)
+        finally:
+            await reply.close()
         if reply.status == 401:
             # The next attempt brings a new token; this one has spent enough of its time.
             self.accounts.refused(outgoing.credential.oauth, token)

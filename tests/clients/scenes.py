@@ -176,9 +176,11 @@ async def scene(
 
 
 def provider(dialect: str, upstream: ScriptedUpstream) -> Mapping[str, Any]:
-    base = {"openai": upstream.openai_url, "gemini": f"{upstream.url}/v1beta"}
-    return {
+    """`responses` is OpenAI's dialect with Responses besides chat completions."""
+    base = {"anthropic": upstream.url, "gemini": f"{upstream.url}/v1beta"}
+    made = {
         "dialect": dialect,
-        "base_url": base.get(dialect, upstream.url),
+        "base_url": base.get(dialect, upstream.openai_url),
         "credentials": [{"name": "key-1", "key": f"sk-{dialect}-key-1"}],
     }
+    return {**made, "dialect": "openai", "responses": "native"} if dialect == "responses" else made

@@ -115,7 +115,7 @@ PROGRAMS = (
     Program(
         "Codex CLI",
         "@openai/codex",
-        "openai",
+        "responses",
         "anthropic",
         _codex,
         _codex_calls,
@@ -148,7 +148,7 @@ PROGRAMS = (
     Program(
         "AI SDK, openai (responses)",
         "@ai-sdk/openai",
-        "openai",
+        "responses",
         "anthropic",
         partial(_ai_sdk, "openai"),
         _ai_sdk_calls,

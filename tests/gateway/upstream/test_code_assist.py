@@ -172,6 +172,21 @@ async def test_a_second_refusal_is_the_answer(
     assert endpoint.asked == 2
 
 
+async def test_all_that_has_to_be_fetched_first_shares_one_clock(
+    sender: CodeAssistUpstream, endpoint: TokenEndpoint
+) -> None:
+    def decide(hit: Hit) -> Answer:
+        return Answer(status=401, json={}) if hit.key == "access-1" else Answer(hang=True)
+
+    endpoint.decide = decide
+    short = Timeouts(connect_seconds=0.2, headers_seconds=0.1)
+    with pytest.raises(UpstreamFailure, match="first_content_timeout: headers_timeout"):
+        await sender.send(outgoing(endpoint.account(), timeouts=short))
+    endpoint.decide = lambda hit: Answer(hang=True)
+    with pytest.raises(UpstreamFailure, match="first_content_timeout: headers_timeout"):
+        await sender.send(outgoing(endpoint.account(project=""), timeouts=short))
+
+
 async def test_an_account_that_died_meanwhile_is_told_as_that(
     sender: CodeAssistUpstream, endpoint: TokenEndpoint
 ) -> None:
