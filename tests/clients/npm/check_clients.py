@@ -45,6 +45,10 @@ async def test_it_uses_a_tool(tmp_path: Path, client: Program, note: Any) -> Non
     async with scene(tmp_path, dialects=dialects, route=client.route, calls=calls) as s:
         ran = await client.ask(s, PROMPT)
         await s.used_its_tool(ran)
+        sessions = {row["session"] for row in await s.requests()}
+    if client.names_its_session:
+        assert len(sessions) == 1
+        assert sessions != {""}
     note(client, "tool", ran)
 
 

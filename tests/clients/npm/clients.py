@@ -27,6 +27,7 @@ class Program:
     ask: Callable[[Scene, str], Coroutine[Any, Any, Ran]]
     calls: Callable[[Path], tuple[Call, ...]]
     """By the file to be read: the tools that read it; the client has one of them."""
+    names_its_session: bool = False
     route: str = ROUTE
 
 
@@ -119,6 +120,7 @@ PROGRAMS = (
         "anthropic",
         _codex,
         _codex_calls,
+        names_its_session=True,
     ),
     Program(
         "Claude Code",
@@ -127,6 +129,7 @@ PROGRAMS = (
         "openai",
         _claude,
         lambda file: (Call("Read", {"file_path": str(file)}),),
+        names_its_session=True,
     ),
     Program(
         "opencode",
@@ -135,6 +138,7 @@ PROGRAMS = (
         "anthropic",
         _opencode,
         lambda file: (Call("read", {"filePath": str(file)}),),
+        names_its_session=True,
     ),
     Program(
         "Gemini CLI",
