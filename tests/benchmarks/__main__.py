@@ -10,10 +10,10 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from tests.benchmarks import bench_core, bench_requests, bench_start, bench_streams
+from tests.benchmarks import bench_core, bench_requests, bench_start, bench_streams, bench_translate
 from tests.benchmarks.subjects import everyone, pin_load
 
-PARTS = ("core", "start", "requests", "streams", "latency")
+PARTS = ("core", "translate", "start", "requests", "streams", "latency")
 
 
 @click.command()
@@ -28,14 +28,16 @@ PARTS = ("core", "start", "requests", "streams", "latency")
 def main(parts: tuple[str, ...], others: tuple[Path, ...]) -> None:
     """Measure the gateway beside the smallest gateway that aiohttp allows.
 
-    Without PART all of: core, start, requests, streams, latency.
+    Without PART all of: core, translate, start, requests, streams, latency.
     """
     wanted = parts or PARTS
     pin_load()
     if "core" in wanted:
         bench_core.core()
         bench_core.emit()
-    if set(wanted) <= {"core"}:
+    if "translate" in wanted:
+        bench_translate.translate()
+    if set(wanted) <= {"core", "translate"}:
         return
     with (
         TemporaryDirectory(prefix="evenkeel-benchmark-") as folder,
