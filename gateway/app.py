@@ -29,6 +29,7 @@ from gateway.api.access import Access
 from gateway.api.context import Context
 from gateway.api.routes import application
 from gateway.app_background import background
+from gateway.app_prices import read_prices
 from gateway.app_reload import Reloader
 from gateway.app_store import Store
 from gateway.clock import SystemClock
@@ -39,6 +40,7 @@ from gateway.events import ProcessStarted, ProcessStopped
 from gateway.relay.loop import Relay
 from gateway.routing.hands import Hands
 from gateway.routing.pool import Pool
+from gateway.routing.prices import Prices
 from gateway.routing.restoring import restore
 from gateway.routing.snapshot import snapshot
 from gateway.spine import Spine
@@ -103,7 +105,8 @@ async def running(
         direct = DirectUpstream(session)
         held = await stack.enter_async_context(accounts(session, clock=clock, folder=loaded.folder))
         upstreams = _upstreams(direct, simulated, CodeAssistUpstream(direct, held))
-        context = _context(loaded, sinks, upstreams, clock, rng, demo=demo, host=host)
+        prices = Prices()
+        context = _context(loaded, sinks, upstreams, clock, rng, prices, demo=demo, host=host)
         reloader = Reloader(
             loaded,
             host=host or loaded.config.server.host,
@@ -115,6 +118,7 @@ async def running(
         tasks = await stack.enter_async_context(background())
         tasks.run(_tick(context), name="tick")
         tasks.run(sinks.lag.run(), name="loop lag")
+        tasks.run(read_prices(context, prices), name="price table")
         url = await _listen(stack, context, host=host, port=port)
         context.ready = True
         stack.callback(_not_ready, context)
@@ -159,13 +163,21 @@ def _context(
     upstreams: Mapping[Dialect, Upstream],
     clock: Clock,
     rng: Random,
+    prices: Prices,
     *,
     demo: bool,
     host: str | None,
 ) -> Context:
     config, now = loaded.config, clock.now()
     pool = Pool(config, rng=rng, now=now, speaks=speaks)
-    relay = Relay(pool=pool, upstreams=upstreams, emit=sinks.spine.emit_all, clock=clock, rng=rng)
+    relay = Relay(
+        pool=pool,
+        upstreams=upstreams,
+        emit=sinks.spine.emit_all,
+        clock=clock,
+        rng=rng,
+        prices=prices,
+    )
     return Context(
         config=config,
         config_path=str(loaded.path) if loaded.path is not None else None,

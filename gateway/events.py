@@ -135,11 +135,26 @@ class Usage:
     """Tokens as the provider counted them; None where it did not say."""
 
     input_tokens: int | None = None
-    """All input tokens, cached ones included."""
+    """All input tokens, those read from a cache or written to one included."""
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
     output_tokens: int | None = None
+    """All output tokens, reasoning included."""
     reasoning_tokens: int | None = None
+    cache_write_1h_tokens: int | None = None
+    """Of those written to a cache: for an hour, which costs more. This and the tier are for the
+    price only, and are not stored."""
+    service_tier: str = ""
+
+
+TOKENS = (
+    "input_tokens",
+    "cached_tokens",
+    "cache_write_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+)
+"""The counts of `Usage` that rows, log lines and metrics show."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

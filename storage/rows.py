@@ -16,6 +16,7 @@ from typing import Any, Final, get_args
 import msgspec
 
 from gateway.events import (
+    TOKENS,
     AttemptFinished,
     AttemptOutcome,
     CandidateSkipped,
@@ -27,7 +28,6 @@ from gateway.events import (
     Scope,
     Stamped,
     Switched,
-    Usage,
 )
 from gateway.units import MICROS
 
@@ -35,7 +35,7 @@ Row = tuple[Any, ...]
 Item = dict[str, Any]
 
 STAMP: Final = ("id", "seq", "boot_id", "config_version")
-USAGE: Final = tuple(field.name for field in fields(Usage))
+USAGE: Final = TOKENS
 RENAMED: Final = {"from_target": "from", "to_target": "to"}
 """Field → column, where `from` would not do in Python."""
 OWN_TABLE: Final[dict[type[Event], str]] = {

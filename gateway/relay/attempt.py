@@ -7,8 +7,9 @@ comes `commit`, after which the stream is passed on as it comes, whatever happen
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 from gateway.events import Failure, Usage
 from gateway.relay.answering import UNBUFFERED, Answer, Headers, own_headers
@@ -47,6 +48,14 @@ class ErrorReply:
     body: bytes
 
 
+Priced: TypeAlias = Callable[[str, Usage | None], float | None]
+"""What tokens of an answer cost, by what the model that served calls itself."""
+
+
+def _nobody_knows(served_model: str, usage: Usage | None) -> float | None:
+    return None
+
+
 class AttemptFailed(Exception):
     """This attempt is over before or after content; `bad` says how."""
 
@@ -66,17 +75,20 @@ class Progress:
     error_told: bool = False
     """The client has seen the upstream's own error event."""
     bytes_sent: int = 0
+    priced: Priced = _nobody_knows
     dropped: tuple[str, ...] = ()
     """Fields of the body that the target was not sent."""
 
     def seen(self) -> Seen:
         headers: Mapping[str, str] = self.reply.headers if self.reply is not None else {}
         upstream_id = headers.get("request-id") or headers.get("x-request-id") or ""
+        usage = self._usage()
         return Seen(
             status=self.reply.status if self.reply is not None else None,
             upstream_request_id=upstream_id[:128],
             bytes_sent=self.bytes_sent,
-            usage=self._usage(),
+            usage=usage,
+            cost_usd=self.priced(self.judge.served_model if self.judge else "", usage),
             dropped=self.dropped,
             quota_remaining=remaining_share(headers),
         )

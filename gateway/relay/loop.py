@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from random import Random
 from typing import assert_never
 
@@ -18,6 +19,7 @@ from gateway.relay.attempt import Attempt, AttemptFailed, ErrorReply, Progress
 from gateway.relay.inbound import Emit, Inbound
 from gateway.routing.call import Call, Phase
 from gateway.routing.pool import Pool
+from gateway.routing.prices import Prices
 from gateway.routing.state import RouteState
 from gateway.routing.steps import Bad, GiveUp, Send, Wait
 from gateway.units import Clock
@@ -46,8 +48,10 @@ class Relay:
         emit: Emit,
         clock: Clock,
         rng: Random,
+        prices: Prices | None = None,
     ) -> None:
         self._pool = pool
+        self._prices = prices or Prices()
         self._upstreams = upstreams
         self._emit = emit
         self._clock = clock
@@ -107,6 +111,7 @@ class Relay:
             emit=lambda events: self._tell(carried.pool, events),
         )
         progress = carried.progress = attempt.progress
+        progress.priced = partial(self._prices.cost, send.provider, send.model)
         try:
             await attempt.run(self._upstreams[send.provider.dialect])
         except AttemptFailed as failed:

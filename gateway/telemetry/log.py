@@ -21,6 +21,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from gateway.config import LogFormat
 from gateway.events import (
+    TOKENS,
     AttemptFinished,
     AttemptOutcome,
     ConfigRejected,
@@ -43,7 +44,6 @@ from gateway.events import (
     SessionMoved,
     Stamped,
     Switched,
-    Usage,
 )
 from gateway.units import MICROS
 
@@ -82,7 +82,7 @@ _RENAMED: Final = {"ts": "timestamp", "level": "ladder_level"}
 """`level` is the line's own."""
 _QUOTED: Final = frozenset(" \t=\r\n\"'")
 """Values that hold one of these stand in quotes."""
-_USAGE: Final = tuple(field.name for field in fields(Usage))
+_USAGE: Final = TOKENS
 _SPENT: Final = attrgetter(*_USAGE)
 
 

@@ -21,6 +21,7 @@ HEAD_BYTES_MAX = 64 * 1024
 TOKENS_MAX = 10**12
 """No request counts so many; larger numbers are nonsense and would overflow a column."""
 MODEL_CHARS_MAX = 200
+TIER_CHARS_MAX = 40
 
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _FULL_ARRAY = re.compile(rb"\[\s*+[^\s\]]")
@@ -201,6 +202,11 @@ def tokens(value: object) -> int | None:
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= TOKENS_MAX:
         return value
     return None
+
+
+def tier_of(value: object) -> str:
+    """The service tier as an answer states it; empty for anything else."""
+    return value[:TIER_CHARS_MAX] if isinstance(value, str) else ""
 
 
 def model_of(value: object) -> str:

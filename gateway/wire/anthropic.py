@@ -17,6 +17,7 @@ from gateway.wire.answer import (
     mapping,
     member,
     model_of,
+    tier_of,
     tokens,
 )
 from gateway.wire.base import Asked, ErrorAnswer, Fault, Judge
@@ -50,6 +51,7 @@ _COUNTS = frozenset(
         "cache_creation_input_tokens",
         "output_tokens",
         "thinking_tokens",
+        "ephemeral_1h_input_tokens",
     }
 )
 
@@ -123,13 +125,15 @@ def _count(judge: StreamJudge, usage: object) -> None:
     """
     fields = mapping(usage)
     details = mapping(fields.get("output_tokens_details"))
-    for name, value in (*fields.items(), *details.items()):
+    kept = mapping(fields.get("cache_creation"))
+    for name, value in (*fields.items(), *details.items(), *kept.items()):
         count = tokens(value)
         if name not in _COUNTS or count is None:
             continue
         if count or name == "output_tokens" or name not in judge.counts:
             judge.counts[name] = count
-    judge.usage = _usage(judge.counts) if judge.counts else None
+    tier = fields.get("service_tier") or (judge.usage.service_tier if judge.usage else "")
+    judge.usage = _usage(judge.counts, tier) if judge.counts else None
 
 
 def _read_body(judge: SingleJudge, fields: Mapping[str, msgspec.Raw]) -> None:
@@ -140,13 +144,14 @@ def _read_body(judge: SingleJudge, fields: Mapping[str, msgspec.Raw]) -> None:
     usage = mapping(member(fields, "usage"))
     if usage:
         details = mapping(usage.get("output_tokens_details"))
-        judge.usage = _usage({**usage, "thinking_tokens": details.get("thinking_tokens")})
+        kept = mapping(usage.get("cache_creation"))
+        judge.usage = _usage({**details, **kept, **usage}, usage.get("service_tier"))
     content = member(fields, "content")
     if isinstance(content, list):
         judge.content = bool(content) or bool(member(fields, "stop_reason"))
 
 
-def _usage(counts: Mapping[str, object]) -> Usage:
+def _usage(counts: Mapping[str, object], tier: object) -> Usage:
     """Anthropic's `input_tokens` leaves out what was read from or written to the cache."""
     cached = tokens(counts.get("cache_read_input_tokens"))
     written = tokens(counts.get("cache_creation_input_tokens"))
@@ -158,4 +163,6 @@ def _usage(counts: Mapping[str, object]) -> Usage:
         cache_write_tokens=written,
         output_tokens=tokens(counts.get("output_tokens")),
         reasoning_tokens=tokens(counts.get("thinking_tokens")),
+        cache_write_1h_tokens=tokens(counts.get("ephemeral_1h_input_tokens")),
+        service_tier=tier_of(tier),
     )

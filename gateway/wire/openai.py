@@ -22,6 +22,7 @@ from gateway.wire.answer import (
     mapping,
     member,
     model_of,
+    tier_of,
     tokens,
 )
 from gateway.wire.base import Asked, ErrorAnswer, Fault, Judge
@@ -156,14 +157,17 @@ def _stream_error(
 
 def _stream_usage(chunk: Mapping[str, Any], choices: list[Mapping[str, Any]]) -> Usage | None:
     """Usage stands at the top; Groq has it in `x_groq`, Moonshot in the last choice."""
-    usage = _usage(chunk.get("usage")) or _usage(mapping(chunk.get("x_groq")).get("usage"))
+    tier = chunk.get("service_tier")
+    usage = _usage(chunk.get("usage"), tier) or _usage(
+        mapping(chunk.get("x_groq")).get("usage"), tier
+    )
     for choice in choices:
-        usage = usage or _usage(choice.get("usage"))
+        usage = usage or _usage(choice.get("usage"), tier)
     return usage
 
 
 def _read_body(judge: SingleJudge, fields: Mapping[str, msgspec.Raw]) -> None:
-    judge.usage = _usage(member(fields, "usage"))
+    judge.usage = _usage(member(fields, "usage"), member(fields, "service_tier"))
     choices = [mapping(choice) for choice in _items(member(fields, "choices"))]
     for choice in choices:
         if choice.get("finish_reason") == "error":
@@ -181,7 +185,7 @@ def _has_content(choice: Mapping[str, Any]) -> bool:
     return any(message.get(key) for key in CONTENT_KEYS) or bool(choice.get("text"))
 
 
-def _usage(value: object) -> Usage | None:
+def _usage(value: object, tier: object) -> Usage | None:
     usage = mapping(value)
     if not usage:
         return None
@@ -190,12 +194,20 @@ def _usage(value: object) -> Usage | None:
     cached = tokens(prompt.get("cached_tokens"))
     if cached is None:
         cached = tokens(usage.get("prompt_cache_hit_tokens"))  # DeepSeek
+    given, made = tokens(usage.get("prompt_tokens")), tokens(usage.get("completion_tokens"))
+    reasoning, total = tokens(completion.get("reasoning_tokens")), tokens(usage.get("total_tokens"))
+    if given is not None and made is not None and total is not None:
+        beyond = total - given - made
+        if beyond > 0 and reasoning in (None, beyond):
+            # xAI and Gemini's OpenAI endpoint leave reasoning out of the completion's tokens.
+            made, reasoning = made + beyond, beyond
     return Usage(
-        input_tokens=tokens(usage.get("prompt_tokens")),
+        input_tokens=given,
         cached_tokens=cached,
         cache_write_tokens=tokens(prompt.get("cache_write_tokens")),
-        output_tokens=tokens(usage.get("completion_tokens")),
-        reasoning_tokens=tokens(completion.get("reasoning_tokens")),
+        output_tokens=made,
+        reasoning_tokens=reasoning,
+        service_tier=tier_of(tier),
     )
 
 

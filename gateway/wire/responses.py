@@ -22,6 +22,7 @@ from gateway.wire.answer import (
     mapping,
     member,
     model_of,
+    tier_of,
     tokens,
 )
 from gateway.wire.base import Asked, ClientError, ErrorAnswer, Fault, Judge
@@ -179,7 +180,7 @@ def _begin(judge: ResponsesStreamJudge, response: Mapping[str, Any]) -> None:
 
 def _end(judge: ResponsesStreamJudge, kind: str, response: Mapping[str, Any]) -> None:
     _begin(judge, response)
-    judge.usage = _usage(response.get("usage"))
+    judge.usage = _usage(response.get("usage"), response.get("service_tier"))
     # An answer that was cut short may be empty by right: it says why.
     if response.get("output") or kind == "response.incomplete":
         judge.content = True
@@ -219,7 +220,7 @@ def _flat(value: Mapping[str, Any]) -> Mapping[str, Any]:
 def _read_body(judge: SingleJudge, fields: Mapping[str, msgspec.Raw]) -> None:
     assert isinstance(judge, ResponsesJudge)
     judge.answer_id = answer_id_of(member(fields, "id"))
-    judge.usage = _usage(member(fields, "usage"))
+    judge.usage = _usage(member(fields, "usage"), member(fields, "service_tier"))
     status = member(fields, "status")
     if status in ("failed", "cancelled"):
         judge.fault = Fault(reason="error_in_body", error={"message": f"The status is {status}."})
@@ -234,7 +235,7 @@ def answer_id_of(value: object) -> str:
     return ""
 
 
-def _usage(value: object) -> Usage | None:
+def _usage(value: object, tier: object) -> Usage | None:
     usage = mapping(value)
     if not usage:
         return None
@@ -246,4 +247,5 @@ def _usage(value: object) -> Usage | None:
         cache_write_tokens=tokens(given.get("cache_write_tokens")),
         output_tokens=tokens(usage.get("output_tokens")),
         reasoning_tokens=tokens(made.get("reasoning_tokens")),
+        service_tier=tier_of(tier),
     )

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from hypothesis import strategies as st
 
-from gateway.events import Event, Stamped, Usage
+from gateway.events import TOKENS, Event, Stamped, Usage
 from storage.filters import Filters, Order
 from storage.queries import Queries
 
@@ -71,7 +71,8 @@ def _example(hint: Any, name: str) -> Any:
     if get_origin(hint) in (Union, UnionType):
         hint = _bare(next(part for part in get_args(hint) if part is not NoneType))
     if hint is Usage:
-        return Usage(**{field: number for number, field in enumerate(_fields(Usage), 1)})
+        counts: Any = {field: number for number, field in enumerate(TOKENS, 1)}
+        return Usage(**counts)
     if get_origin(hint) is tuple:
         return (f"{name} 1", f"{name} 2")
     if isinstance(hint, type) and issubclass(hint, Enum):
@@ -95,7 +96,8 @@ def _any(hint: Any) -> st.SearchStrategy[Any]:
         return st.none()
     if hint is Usage:
         # A usage that says nothing is stored as none.
-        return _any_of(Usage).filter(lambda usage: usage != Usage())
+        counts = {name: st.none() | INTEGERS for name in TOKENS}
+        return st.builds(Usage, **counts).filter(lambda usage: usage != Usage())
     if get_origin(hint) is tuple:
         return st.lists(TEXTS, max_size=3).map(tuple)
     if isinstance(hint, type) and issubclass(hint, Enum):
