@@ -254,6 +254,7 @@ def _upstreams(
     return {
         Dialect.OPENAI: direct,
         Dialect.ANTHROPIC: direct,
+        Dialect.GEMINI: direct,
         Dialect.CODE_ASSIST: code_assist,
         Dialect.SIMULATED: simulated,
     }

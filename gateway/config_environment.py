@@ -23,6 +23,7 @@ KNOWN_BASE_URLS: Final[Mapping[str, str]] = {
     "deepseek": "https://api.deepseek.com/v1",
     "fireworks": "https://api.fireworks.ai/inference/v1",
     "fireworks_ai": "https://api.fireworks.ai/inference/v1",
+    "gemini": "https://generativelanguage.googleapis.com/v1beta",
     "groq": "https://api.groq.com/openai/v1",
     "mistral": "https://api.mistral.ai/v1",
     "moonshot": "https://api.moonshot.ai/v1",
@@ -34,7 +35,9 @@ KNOWN_BASE_URLS: Final[Mapping[str, str]] = {
     "together_ai": "https://api.together.xyz/v1",
     "xai": "https://api.x.ai/v1",
 }
-"""By provider name; all but anthropic speak the OpenAI dialect there."""
+"""By provider name."""
+KNOWN_DIALECTS: Final[Mapping[str, str]] = {"anthropic": "anthropic", "gemini": "gemini"}
+"""What is spoken there; all others speak the OpenAI dialect."""
 
 EACH: Final = -1
 """In a path: every entry of the list. No text, for any text may be a name."""
@@ -149,7 +152,11 @@ def _declared(environ: Mapping[str, str], laid: Overlay) -> Iterator[str]:
             laid.warnings.append(warning)
             continue
         name = family.lower()
-        speaks = "anthropic" if family.startswith("ANTHROPIC") else "openai"
+        speaks = next(
+            (said for known, said in KNOWN_DIALECTS.items() if name.startswith(known)), "openai"
+        )
+        if _base_of(family, environ).rstrip("/").endswith("/openai"):
+            speaks = "openai"  # Google's own door for OpenAI's clients.
         laid.add(speaks, "", "providers", name, "dialect")
         yield name
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from gateway import config_environment, config_rules, config_shape, config_yaml
 from gateway.config import EMPTY, NO_SECRET, STABILITY_KEYS, Config, Dialect, Stability
-from gateway.config_environment import EACH, KNOWN_BASE_URLS, Setting, has_providers
+from gateway.config_environment import EACH, KNOWN_BASE_URLS, KNOWN_DIALECTS, Setting, has_providers
 from gateway.config_rules import KEYLESS_DIALECTS, public_bind
 from gateway.config_shape import PRESETS, Raw, leaves, plain, preset_values
 from gateway.config_yaml import Problem, below
@@ -203,10 +203,11 @@ class _Draft:
 
     def _complete(self, name: str, provider: Raw) -> None:
         """What a provider's name and dialect say without being written down."""
+        usual = KNOWN_DIALECTS.get(name, "openai")
         if name in KNOWN_BASE_URLS:
-            provider.setdefault("dialect", "anthropic" if name == "anthropic" else "openai")
+            provider.setdefault("dialect", usual)
         dialect = provider.get("dialect")
-        if dialect == ("anthropic" if name == "anthropic" else "openai"):
+        if dialect == usual:
             provider.setdefault("base_url", KNOWN_BASE_URLS.get(name, ""))
         if base_url := provider.get("base_url", "").rstrip("/"):
             if dialect == Dialect.ANTHROPIC and base_url.endswith("/v1"):

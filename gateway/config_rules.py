@@ -42,18 +42,26 @@ RESERVED_ROUTES: Final = frozenset({"direct"})
 """What requests for `provider/model` are recorded under."""
 FIELD: Final = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 """Names of a body's fields; they travel in a header."""
-NEVER_DROPPED: Final = frozenset({"model", "messages", "input", "stream"})
+NEVER_DROPPED: Final = frozenset({"model", "messages", "input", "contents", "stream"})
 """What a request asks, and how it is to be answered."""
 SPOKEN: Final = frozenset(
-    {Dialect.OPENAI, Dialect.ANTHROPIC, Dialect.CODE_ASSIST, Dialect.SIMULATED}
+    {
+        Dialect.OPENAI,
+        Dialect.ANTHROPIC,
+        Dialect.GEMINI,
+        Dialect.CODE_ASSIST,
+        Dialect.SIMULATED,
+    }
 )
 NEEDS_NO_URL: Final = frozenset({Dialect.SIMULATED})
 KEYLESS_DIALECTS: Final = frozenset({Dialect.SIMULATED, Dialect.CODE_ASSIST})
 """Their credentials have no `key`: nobody is asked, or an OAuth account is."""
 ENDINGS: Final = {
     Dialect.OPENAI: " that ends in /v1",
+    Dialect.GEMINI: " that ends in the version, such as /v1beta",
     Dialect.CODE_ASSIST: " that ends in the version, such as /v1internal",
 }
+USUAL_PATHS: Final = {Dialect.OPENAI: "/v1", Dialect.GEMINI: "/v1beta"}
 KEYLESS: Final = "default"
 """Name of the one credential of a server that asks for no key."""
 
@@ -201,8 +209,9 @@ def _doubts(provider: Provider, server: Server) -> Iterator[str]:
     local = is_loopback(parts.hostname or "")
     if local and parts.port == server.port:
         yield f"{where}.base_url: is the gateway's own address; a request would never end"
-    if provider.dialect is Dialect.OPENAI and not parts.path:
-        yield f"{where}.base_url: has no path; most addresses of this dialect end in /v1"
+    usual = USUAL_PATHS.get(provider.dialect)
+    if usual and not parts.path.strip("/"):
+        yield f"{where}.base_url: has no path; most addresses of this dialect end in {usual}"
     keyless = provider.dialect in KEYLESS_DIALECTS
     if not local and not keyless and not any(each.key for each in provider.credentials):
         yield f"{where}.credentials: no key is known for this provider"

@@ -17,7 +17,7 @@ SPOKEN: Final[Mapping[Dialect, frozenset[str]]] = MappingProxyType(
         Dialect.ANTHROPIC: frozenset({"anthropic"}),
         Dialect.GEMINI: frozenset({"gemini"}),
         Dialect.CODE_ASSIST: frozenset({"gemini"}),
-        Dialect.SIMULATED: frozenset({"openai", "anthropic"}),
+        Dialect.SIMULATED: frozenset({"openai", "responses", "anthropic", "gemini"}),
     }
 )
 """Responses is a matter of the provider's setting `responses` besides."""

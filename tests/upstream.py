@@ -24,7 +24,8 @@ from typing import Any, Self, TypeAlias
 from aiohttp import web
 
 from gateway.upstream import simulated_answers as answers
-from gateway.upstream import simulated_responses as of_responses
+from gateway.upstream import simulated_gemini as of_gemini
+from gateway.upstream import simulated_speech as speech
 from gateway.upstream.simulated_answers import Frames, Said, ToolCall
 
 WAIT_SECONDS = 5.0
@@ -96,6 +97,14 @@ def openai_error(status: int, code: str, message: str = "No.", **more: Any) -> A
     return Answer(status=status, json={"error": error}, **more)
 
 
+def gemini_error(status: int, kind: str, message: str = "No.", **more: Any) -> Answer:
+    return Answer(
+        status=status,
+        json={"error": {"code": status, "message": message, "status": kind}},
+        **more,
+    )
+
+
 def anthropic_error(status: int, kind: str, message: str = "No.", **more: Any) -> Answer:
     error = {"type": kind, "message": message}
     return Answer(status=status, json={"type": "error", "error": error}, **more)
@@ -112,7 +121,7 @@ class Hit:
     headers: list[tuple[str, str]]
     body: bytes
     key: str
-    """Of `Authorization: Bearer` or `x-api-key`; empty if neither was there."""
+    """Of `Authorization: Bearer`, `x-api-key` or `x-goog-api-key`; empty if none was there."""
     at: float
     """When it came, in seconds of the loop's clock."""
     gone: asyncio.Event = field(default_factory=asyncio.Event)
@@ -162,6 +171,10 @@ class ScriptedUpstream:
     def openai_url(self) -> str:
         """The base URL in the OpenAI manner; Anthropic's is `url`."""
         return f"{self.url}/v1"
+
+    @property
+    def gemini_url(self) -> str:
+        return f"{self.url}/v1beta"
 
     @property
     def connections(self) -> int:
@@ -219,7 +232,9 @@ class ScriptedUpstream:
             query=query,
             headers=list(request.headers.items()),
             body=await request.read(),
-            key=bearer or request.headers.get("x-api-key", ""),
+            key=bearer
+            or request.headers.get("x-api-key", "")
+            or request.headers.get("x-goog-api-key", ""),
             at=asyncio.get_running_loop().time(),
         )
         assert request.transport is not None
@@ -268,7 +283,7 @@ class ScriptedUpstream:
             if n == answer.hang_after:
                 await self._closing.wait()
             if n == answer.error_after:
-                await response.write(_error_event(script.dialect, answer.error))
+                await response.write(speech.error_event(script.dialect, answer.error))
                 return True
             if n == answer.end_after:
                 return True
@@ -331,14 +346,10 @@ def _script(hit: Hit, answer: Answer, models: Sequence[str]) -> _Script:
 def _dialect(hit: Hit) -> str:
     if hit.path.endswith("/responses"):
         return "responses"
+    if hit.path.startswith("/v1beta/") or hit.header("x-goog-api-client"):
+        return "gemini"
     anthropic = "/messages" in hit.path or hit.header("anthropic-version")
     return "anthropic" if anthropic else "openai"
-
-
-def _error_event(dialect: str, error: Mapping[str, Any]) -> bytes:
-    if dialect == "responses":
-        return of_responses.responses_error_event(error)
-    return answers.error_event(dialect, error)
 
 
 def _given(answer: Answer) -> tuple[bytes, ...]:
@@ -352,6 +363,12 @@ def _made(
 ) -> bytes | Frames:
     """The dialect's own good answer to this request."""
     model = answer.model or str(asked.get("model", ""))
+    method = ""
+    if dialect == "gemini":
+        named, _, method = hit.path.rpartition("/models/")[2].rpartition(":")
+        model = answer.model or named
+        if method not in ("generateContent", "streamGenerateContent"):
+            return _of_gemini(method, asked, answer, models)
     if hit.path.endswith("/models"):
         if dialect == "anthropic":
             return answers.anthropic_models_body(models)
@@ -364,13 +381,19 @@ def _made(
         tokens = answer.input_tokens
         return answers.embeddings_body(Random(1), model=model, inputs=count, input_tokens=tokens)
     said = _said(asked, answer, model)
-    stream = asked.get("stream") is True
-    if dialect == "responses":
-        make = of_responses.responses_frames if stream else of_responses.responses_body
-        return make(said)
-    if dialect == "anthropic":
-        return answers.anthropic_frames(said) if stream else answers.anthropic_body(said)
-    return answers.openai_frames(said) if stream else answers.openai_body(said)
+    stream = asked.get("stream") is True or method == "streamGenerateContent"
+    return speech.frames(dialect, said) if stream else speech.body(dialect, said)
+
+
+def _of_gemini(
+    method: str, asked: Mapping[str, Any], answer: Answer, models: Sequence[str]
+) -> bytes:
+    if method == "countTokens":
+        return of_gemini.gemini_count_body(answer.input_tokens)
+    if not method:
+        return of_gemini.gemini_models_body(models)
+    inputs = len(asked.get("requests", ())) if method == "batchEmbedContents" else None
+    return of_gemini.gemini_embedding_body(Random(1), inputs=inputs)
 
 
 def _said(asked: Mapping[str, Any], answer: Answer, model: str) -> Said:
@@ -410,10 +433,9 @@ async def _write(response: web.StreamResponse, frames: Sequence[bytes]) -> None:
 
 
 async def _ping(response: web.StreamResponse, seconds: float, dialect: str) -> None:
-    ping = b'event: ping\ndata: {"type": "ping"}\n\n' if dialect == "anthropic" else b": ping\n\n"
     while True:
         await asyncio.sleep(seconds)
-        await response.write(ping)
+        await response.write(speech.ping(dialect))
 
 
 def _reset(request: web.Request) -> None:

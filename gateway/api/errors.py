@@ -14,11 +14,12 @@ import msgspec
 from aiohttp import web
 
 from gateway.api.context import CONTEXT, HistoryQuestionError, HistoryUnavailable
-from gateway.wire.anthropic import AnthropicWire
-from gateway.wire.base import ClientError, ErrorAnswer, Wire
-from gateway.wire.openai import OpenAIWire
+from gateway.api.endpoints import ANTHROPIC, wire_of
+from gateway.wire.base import ClientError, ErrorAnswer
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+SDK_ROOTS = ("/v1/", "/v1beta/", "/v1alpha/")
 
 log = logging.getLogger(__name__)
 
@@ -71,12 +72,22 @@ def _http_error(request: web.Request, status: int) -> web.Response:
 
 def _in_dialect(request: web.Request, status: int, code: str, message: str) -> web.Response:
     """Under `/v1/` an SDK is listening, so that it gets an error it can parse."""
-    if not request.path.startswith(("/v1/", "/v1beta/")):
+    if not request.path.startswith(SDK_ROOTS):
         return error_response(status, code, message)
-    wire: Wire = OpenAIWire()
-    if request.path.startswith("/v1/messages") or "anthropic-version" in request.headers:
-        wire = AnthropicWire()
     answer = ErrorAnswer(status=status, code=code, message=message, request_id="")
     return web.Response(
-        status=status, body=wire.error_body(answer), content_type="application/json"
+        status=status,
+        body=wire_of(request).error_body(answer),
+        content_type="application/json",
+        headers={} if status >= 500 else {"x-should-retry": "false"},
     )
+
+
+def not_supported(request: web.Request, message: str = "") -> web.Response:
+    """An endpoint that a vendor has and the gateway has not. What will not change by itself is a
+    4xx, as agents repeat every 5xx; but Claude Code is promised a 501."""
+    status = 501 if wire_of(request) is ANTHROPIC else 404
+    message = message or f"{request.method} {request.path} is not supported by Evenkeel."
+    response = _in_dialect(request, status, "not_supported", message)
+    response.headers["x-should-retry"] = "false"
+    return response

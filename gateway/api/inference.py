@@ -12,20 +12,22 @@ from math import ceil
 
 from aiohttp import web
 
-from gateway.api import ids
+from gateway.api import endpoints, ids
 from gateway.api.access import RateExceeded, may_use
+from gateway.api.array_answer import ArrayAnswer
 from gateway.api.context import CONTEXT, Context
+from gateway.api.endpoints import Endpoint
+from gateway.api.errors import not_supported
 from gateway.api.http_answer import HttpAnswer
 from gateway.config import Client
 from gateway.events import RequestFinished, RequestOutcome
-from gateway.relay.answering import ClientGone, answer_error, request_headers
+from gateway.relay.answering import Answer, ClientGone, answer_error, request_headers
 from gateway.relay.inbound import Inbound
 from gateway.routing.state import RouteState
 from gateway.routing.steps import Facts
 from gateway.units import Moment
-from gateway.wire.anthropic import AnthropicWire
 from gateway.wire.base import Asked, ClientError, ErrorAnswer, Wire
-from gateway.wire.body import Conversation, conversation
+from gateway.wire.conversation import Conversation, conversation
 from gateway.wire.headers import (
     Headers,
     client_keys,
@@ -34,9 +36,8 @@ from gateway.wire.headers import (
     no_fallback,
     session,
     traceparent,
+    with_alt,
 )
-from gateway.wire.openai import OpenAIWire
-from gateway.wire.responses import ResponsesWire
 
 MODEL_CHARS_MAX = 200
 """Of what the history keeps of a model's name."""
@@ -44,35 +45,15 @@ BYTES_PER_TOKEN = 4
 """Rough, and only compared with a target's `context_tokens`."""
 CLIENT_CLOSED = 499
 
-OPENAI = OpenAIWire()
-RESPONSES = ResponsesWire()
-ANTHROPIC = AnthropicWire()
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """One inference path of the contract."""
-
-    path: str
-    wire: Wire
-    upstream_path: str
-    """Below the dialect's root."""
-
-
-ENDPOINTS = (
-    Endpoint("/v1/chat/completions", OPENAI, "/chat/completions"),
-    Endpoint("/v1/responses", RESPONSES, "/responses"),
-    Endpoint("/v1/embeddings", OPENAI, "/embeddings"),
-    Endpoint("/v1/messages", ANTHROPIC, "/v1/messages"),
-    Endpoint("/v1/messages/count_tokens", ANTHROPIC, "/v1/messages/count_tokens"),
-)
-_BY_PATH = {endpoint.path: endpoint for endpoint in ENDPOINTS}
+ENCODINGS = ("gzip", "deflate", "br", "zstd")
+"""Of request bodies; one at a time, which is what clients use."""
 
 
 @dataclass(slots=True)
 class _Learned:
     """What reading a request has brought to light so far; a refused one's row tells that much."""
 
+    headers: Headers
     client: str = ""
     body_bytes: int = 0
     asked: Asked | None = None
@@ -81,7 +62,9 @@ class _Learned:
         asked = self.asked
         return replace(
             facts,
-            session=facts.session or (asked.session if asked else ""),
+            session=session(self.headers, asked.session_of_user) or asked.session
+            if asked
+            else facts.session,
             client=self.client,
             requested_model=asked.model[:MODEL_CHARS_MAX] if asked else "",
             stream=asked.stream if asked else False,
@@ -91,14 +74,24 @@ class _Learned:
 
 
 async def infer(request: web.Request) -> web.StreamResponse:
-    """Answers one inference request; the endpoint is found by the path."""
+    """Answers one inference request of OpenAI's or Anthropic's dialects."""
+    return await _infer(request, endpoints.fixed(request))
+
+
+async def infer_gemini(request: web.Request) -> web.StreamResponse:
+    """One of Gemini's, whose path names model and method."""
+    endpoint = endpoints.of_gemini(request)
+    return not_supported(request) if endpoint is None else await _infer(request, endpoint)
+
+
+async def _infer(request: web.Request, endpoint: Endpoint) -> web.StreamResponse:
     context = request.app[CONTEXT]
-    endpoint = _BY_PATH[request.path]
     now = context.clock.now()
     headers = list(request.headers.items())
     facts = _first_facts(headers, endpoint, context, now)
-    learned = _Learned()
-    answer = HttpAnswer(request)
+    learned = _Learned(headers)
+    sent = HttpAnswer(request)
+    answer: Answer = ArrayAnswer(sent) if endpoint.as_array else sent
     try:
         inbound, route = await _admit(request, headers, endpoint, context, facts, learned)
     except ClientError as error:
@@ -106,7 +99,7 @@ async def infer(request: web.Request) -> web.StreamResponse:
     else:
         await context.relay.serve(inbound, route, answer)
     # None only where the client was gone before its answer began: nobody reads this one.
-    return answer.response or web.Response(status=CLIENT_CLOSED)
+    return sent.response or web.Response(status=CLIENT_CLOSED)
 
 
 def _first_facts(headers: Headers, endpoint: Endpoint, context: Context, now: Moment) -> Facts:
@@ -147,11 +140,12 @@ async def _admit(
     asked = learned.asked = endpoint.wire.read(body)
     route = _route(context, client, asked, facts.began)
     known = learned.added_to(facts)
-    begun = Conversation() if known.session else conversation(body)
+    hashed = endpoint.talks and not known.session
+    begun = conversation(body) if hashed else Conversation()
     inbound = Inbound(
         wire=endpoint.wire,
         path=endpoint.upstream_path,
-        raw_query=request.rel_url.raw_query_string,
+        raw_query=_query(request, endpoint.wire, asked),
         raw_headers=headers,
         body=body,
         facts=replace(
@@ -168,8 +162,18 @@ async def _admit(
     return inbound, route
 
 
+def _query(request: web.Request, wire: Wire, asked: Asked) -> str:
+    """Gemini's says how a stream is written, which is the gateway's matter on the way in."""
+    query: str = request.rel_url.raw_query_string
+    return with_alt(query, stream=asked.stream) if wire.name == "gemini" else query
+
+
 async def _body(request: web.Request) -> bytes:
-    """The decoded body. Raises `ClientError` 413 and 400."""
+    """The decoded body. Raises `ClientError` 413, 415 and 400."""
+    encoding = request.headers.get("Content-Encoding", "").strip().lower()
+    if encoding not in ("", "identity", *ENCODINGS):
+        message = f"`content-encoding` must be one of {', '.join(ENCODINGS)}, not {encoding!r}."
+        raise ClientError(415, "unsupported_encoding", message)
     try:
         return await request.read()
     except web.HTTPRequestEntityTooLarge:
@@ -200,7 +204,7 @@ def nearest(context: Context, client: Client | None, model: str) -> str:
 
 
 async def _refuse(
-    error: ClientError, wire: Wire, facts: Facts, answer: HttpAnswer, context: Context
+    error: ClientError, wire: Wire, facts: Facts, answer: Answer, context: Context
 ) -> None:
     wait = error.retry_after_seconds if isinstance(error, RateExceeded) else None
     told = ErrorAnswer(

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from gateway.api.access import may_use
 from gateway.api.context import CONTEXT
+from gateway.api.endpoints import is_google
 from gateway.api.errors import json_response
 from gateway.config import Client
 from gateway.wire.base import ClientError
@@ -20,6 +21,8 @@ SINCE_SECONDS = 1_767_225_600
 
 async def models(request: web.Request) -> web.Response:
     names = _names(request)
+    if is_google(request):
+        return json_response({"models": [_gemini(name) for name in names]})
     if "anthropic-version" not in request.headers:
         return json_response({"object": "list", "data": [_openai(name) for name in names]})
     return json_response(
@@ -34,12 +37,28 @@ async def models(request: web.Request) -> web.Response:
 
 async def model(request: web.Request) -> web.Response:
     """Also of a target that is not listed, since a client may ask for it."""
-    name = request.match_info["name"]
+    name = _known(request)
+    shape = _anthropic if "anthropic-version" in request.headers else _openai
+    if is_google(request):
+        shape = _gemini
+    return json_response(shape(name))
+
+
+async def gemini_models(request: web.Request) -> web.Response:
+    return json_response({"models": [_gemini(name) for name in _names(request)]})
+
+
+async def gemini_model(request: web.Request) -> web.Response:
+    return json_response(_gemini(_known(request)))
+
+
+def _known(request: web.Request) -> str:
+    """The model of the path. Raises `HTTPNotFound`."""
+    name: str = request.match_info["name"]
     known = request.app[CONTEXT].pool.directory.find(name) is not None
     if not known or not may_use(_client(request), name):
         raise web.HTTPNotFound
-    shape = _anthropic if "anthropic-version" in request.headers else _openai
-    return json_response(shape(name))
+    return name
 
 
 def _names(request: web.Request) -> list[str]:
@@ -66,3 +85,13 @@ def _openai(name: str) -> dict[str, Any]:
 
 def _anthropic(name: str) -> dict[str, Any]:
     return {"id": name, "type": "model", "display_name": name, "created_at": SINCE}
+
+
+def _gemini(name: str) -> dict[str, Any]:
+    methods = ["generateContent", "streamGenerateContent", "countTokens"]
+    return {
+        "name": f"models/{name}",
+        "displayName": name,
+        "version": "1",
+        "supportedGenerationMethods": methods,
+    }

@@ -8,15 +8,13 @@ from aiohttp import web
 
 from gateway.api import console, control, explain, history, inference, models, state
 from gateway.api.context import CONTEXT, Context
-from gateway.api.errors import error_response, tell_errors
+from gateway.api.endpoints import ENDPOINTS, GEMINI_ROOTS
+from gateway.api.errors import SDK_ROOTS, error_response, not_supported, tell_errors
 from gateway.wire.headers import client_keys
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 HISTORY_TABLES = ("events", "requests", "attempts", "switches", "cooldowns")
-NOT_YET = ("/v1beta/models/{rest:.+}",)
-"""Paths of clients that this version cannot serve. 501 with `x-should-retry: false` ends an agent's
-retries at once; for a WebSocket attempt 426 makes Codex fall back to HTTP at once."""
 
 
 def application(context: Context) -> web.Application:
@@ -26,12 +24,23 @@ def application(context: Context) -> web.Application:
     app[CONTEXT] = context
     app.add_routes(
         [
-            *(web.post(each.path, inference.infer) for each in inference.ENDPOINTS),
+            *(web.post(each.path, inference.infer) for each in ENDPOINTS),
             web.get("/v1/models", models.models),
             web.get("/v1/models/{name:.+}", models.model),
-            *(web.route("*", path, not_yet) for path in NOT_YET),
             web.get("/v1/responses", kept_nowhere),
             web.route("*", "/v1/responses/{rest:.+}", kept_nowhere),
+            *(
+                route
+                for root in GEMINI_ROOTS
+                for route in (
+                    web.post(f"{root}/{{rest:.+}}", inference.infer_gemini),
+                    web.get(root, models.gemini_models),
+                    web.get(f"{root}/{{name:.+}}", models.gemini_model),
+                )
+            ),
+            web.post("/v1/models/{rest:.+}", inference.infer_gemini),
+            *(web.route("*", f"{root}{{rest:.+}}", unknown) for root in SDK_ROOTS),
+            web.get("/health", state.health),
             web.get("/healthz", state.health),
             web.get("/readyz", state.ready),
             web.get("/metrics", state.metrics),
@@ -50,7 +59,8 @@ def application(context: Context) -> web.Application:
                 "/api/v1/routes/{route}/{act:pin|unpin|clear-penalty}", admin(control.on_route)
             ),
             web.post("/api/v1/reload", admin(control.reload)),
-            web.get("/", console.page),
+            web.get("/", console.page, allow_head=False),
+            web.head("/", state.health),
             web.get("/console/{name}", console.file),
         ]
     )
@@ -70,20 +80,19 @@ def admin(handler: Handler) -> Handler:
 
 
 async def kept_nowhere(request: web.Request) -> web.StreamResponse:
-    """Below `/v1/responses` all is about answers that were kept, and none are."""
+    """Below `/v1/responses` all is about answers that were kept, and none are. A WebSocket is
+    refused with the one status on which Codex turns to HTTP at once."""
     if request.headers.get("Upgrade", "").lower() == "websocket":
         return error_response(426, "upgrade_required", "Use HTTP: WebSockets are not served.")
     message = (
         "The gateway keeps no responses: they cannot be fetched, cancelled or deleted here. "
         "Only POST /v1/responses is served."
     )
-    response = error_response(501, "not_supported", message)
-    response.headers["x-should-retry"] = "false"
-    return response
+    return not_supported(request, message)
 
 
-async def not_yet(request: web.Request) -> web.StreamResponse:
-    message = f"{request.path} is not available in this version of Evenkeel."
-    response = error_response(501, "not_supported", message)
-    response.headers["x-should-retry"] = "false"
-    return response
+async def unknown(request: web.Request) -> web.StreamResponse:
+    """Whatever else a vendor has below its root."""
+    if request.path in {each.path for each in ENDPOINTS}:
+        raise web.HTTPMethodNotAllowed(request.method, ["POST"])
+    return not_supported(request)

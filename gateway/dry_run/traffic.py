@@ -20,7 +20,7 @@ from gateway.relay.loop import Relay
 from gateway.routing.state import RouteState
 from gateway.routing.steps import Facts
 from gateway.units import Clock, Instant, Moment
-from gateway.upstream.simulated_plan import BYTES_PER_TOKEN, PROMPT_TOKENS
+from gateway.upstream.simulated_asked import BYTES_PER_TOKEN, PROMPT_TOKENS
 from gateway.wire.openai import OpenAIWire
 
 WIRE = OpenAIWire()

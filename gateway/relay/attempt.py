@@ -151,7 +151,7 @@ class Attempt:
             credential=send.credential,
             model=send.model,
             dialect=inbound.wire.name,
-            path=inbound.path,
+            path=inbound.path_for(send.model),
             query=inbound.query,
             headers=headers,
             body=body,

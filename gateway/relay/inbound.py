@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
+from urllib.parse import quote
 
 from gateway.events import Event
 from gateway.routing.steps import Facts
@@ -12,6 +13,9 @@ from gateway.wire.adapting import Foreign, adapt
 from gateway.wire.base import Wire
 from gateway.wire.body import drop_fields
 from gateway.wire.headers import to_upstream, to_upstream_query
+
+MODEL_CHARS = "/:@!$&'()*+,;="
+"""Legal in a path as they are; a model's name may hold slashes and colons."""
 
 Emit: TypeAlias = Callable[[Sequence[Event]], None]
 """Hands events to the spine; never waits, never raises."""
@@ -24,7 +28,7 @@ Dropped: TypeAlias = tuple[bytes, tuple[str, ...]]
 class Inbound:
     wire: Wire
     path: str
-    """Below the dialect's root, for upstream."""
+    """Below the dialect's root, for upstream; `{model}` stands where the model's name belongs."""
     raw_query: str
     raw_headers: Sequence[tuple[str, str]]
     body: bytes
@@ -45,6 +49,9 @@ class Inbound:
     def __post_init__(self) -> None:
         self.query = to_upstream_query(self.raw_query)
         self.upstream_headers = to_upstream(self.raw_headers)
+
+    def path_for(self, model: str) -> str:
+        return self.path.replace("{model}", quote(model, safe=MODEL_CHARS))
 
     def body_for(self, model: str, drop: tuple[str, ...] = (), *, adapted: bool = False) -> Dropped:
         """The client's body with the upstream's name for the model and without the fields in

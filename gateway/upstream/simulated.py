@@ -17,7 +17,8 @@ from gateway.config import Provider, Simulated, Weather
 from gateway.events import Failure
 from gateway.units import MICROS, Clock, Instant, Moment
 from gateway.upstream.base import Outgoing, Reply, Upstream, UpstreamFailure
-from gateway.upstream.simulated_plan import Asked, Plan, plan, read, refusal
+from gateway.upstream.simulated_asked import Asked, read
+from gateway.upstream.simulated_plan import Plan, plan, refusal
 
 CACHE_SECONDS = 300.0
 """How long a prompt stays cached after its last use: the shortest time that providers give it."""

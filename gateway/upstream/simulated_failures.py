@@ -105,6 +105,52 @@ ANTHROPIC: Mapping[Failure, Wording] = MappingProxyType(
     }
 )
 
+GEMINI: Mapping[Failure, Wording] = MappingProxyType(
+    {
+        Failure.RATE_LIMITED: Wording(
+            429, "RESOURCE_EXHAUSTED", "RATE_LIMIT_EXCEEDED", "Quota exceeded for {model}."
+        ),
+        Failure.QUOTA_EXHAUSTED: Wording(
+            429, "RESOURCE_EXHAUSTED", "QUOTA_EXHAUSTED", "You have used up your quota of the day."
+        ),
+        Failure.AUTH: Wording(
+            400,
+            "INVALID_ARGUMENT",
+            "API_KEY_INVALID",
+            "API key not valid. Please pass a valid one.",
+        ),
+        Failure.OVERLOADED: Wording(
+            503, "UNAVAILABLE", "", "The model is overloaded. Please try again later."
+        ),
+        Failure.SERVER_ERROR: Wording(
+            500, "INTERNAL", "", "An internal error has occurred. Please retry."
+        ),
+        Failure.MODEL_NOT_FOUND: Wording(
+            404, "NOT_FOUND", "", "models/{model} is not found for API version v1beta."
+        ),
+        Failure.UNSUPPORTED: Wording(
+            400,
+            "FAILED_PRECONDITION",
+            "",
+            "User location is not supported for the API use.",
+        ),
+        Failure.BAD_REQUEST: Wording(
+            400, "INVALID_ARGUMENT", "", "The request is not one that {model} can answer."
+        ),
+        Failure.CONTEXT_TOO_LONG: Wording(
+            400,
+            "INVALID_ARGUMENT",
+            "",
+            "The input token count (1200000) exceeds the maximum number of tokens allowed (1048575).",
+        ),
+        Failure.CONTENT_POLICY: Wording(
+            400, "INVALID_ARGUMENT", "content_policy_violation", "The prompt was blocked."
+        ),
+        Failure.UNKNOWN: Wording(403, "", "", ""),
+    }
+)
+_GOOGLE = "type.googleapis.com/google.rpc."
+
 WAITABLE = frozenset(
     {Failure.RATE_LIMITED, Failure.QUOTA_EXHAUSTED, Failure.OVERLOADED, Failure.SERVER_ERROR}
 )
@@ -137,7 +183,8 @@ def refused(
     if wording is None:
         return None
     timed = failure in WAITABLE and retry_after_seconds is not None
-    headers = retry_after(retry_after_seconds) if timed and retry_after_seconds else ()
+    wait = retry_after_seconds if timed else None
+    headers = retry_after(wait) if wait else ()
     if not wording.kind:
         page = (("content-type", "text/html; charset=utf-8"),)
         return Refused(status=wording.status, headers=page, body=HTML_PAGE)
@@ -145,7 +192,9 @@ def refused(
         status=wording.status,
         headers=(("content-type", "application/json"), *headers),
         body=_body(
-            dialect, _error(dialect, wording, message or _message(wording, model)), request_id
+            dialect,
+            _error(dialect, wording, message or _message(wording, model), wait),
+            request_id,
         ),
     )
 
@@ -165,14 +214,18 @@ def retry_after(seconds: float) -> tuple[tuple[str, str], ...]:
 
 
 def _table(dialect: str) -> Mapping[Failure, Wording]:
-    return ANTHROPIC if dialect == "anthropic" else OPENAI
+    return {"anthropic": ANTHROPIC, "gemini": GEMINI}.get(dialect, OPENAI)
 
 
 def _message(wording: Wording, model: str) -> str:
     return wording.message.replace("{model}", model)
 
 
-def _error(dialect: str, wording: Wording, message: str) -> dict[str, Any]:
+def _error(
+    dialect: str, wording: Wording, message: str, wait: float | None = None
+) -> dict[str, Any]:
+    if dialect == "gemini":
+        return _google_error(wording, message, wait)
     if dialect != "anthropic":
         code = wording.code or None
         return {"message": message, "type": wording.kind, "param": None, "code": code}
@@ -180,6 +233,17 @@ def _error(dialect: str, wording: Wording, message: str) -> dict[str, Any]:
     if wording.code:
         error["details"] = {"error_code": wording.code}
     return error
+
+
+def _google_error(wording: Wording, message: str, wait: float | None) -> dict[str, Any]:
+    """What OpenAI calls a code is the reason in Google's details, where the time stands as well."""
+    details: list[dict[str, Any]] = []
+    if wording.code:
+        details.append({"@type": f"{_GOOGLE}ErrorInfo", "reason": wording.code})
+    if wait is not None:
+        details.append({"@type": f"{_GOOGLE}RetryInfo", "retryDelay": f"{wait:g}s"})
+    error = {"code": wording.status, "message": message, "status": wording.kind}
+    return {**error, "details": details} if details else error
 
 
 def _body(dialect: str, error: Mapping[str, Any], request_id: str) -> bytes:

@@ -6,32 +6,25 @@ Pure: a `Plan` says after which waits which bytes come and how it ends; `simulat
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
-from typing import Any
-from zlib import crc32
 
-from gateway.config import Simulated, Weather
+from gateway.config import Weather
 from gateway.events import Failure
 from gateway.upstream import simulated_answers as answers
-from gateway.upstream.base import Outgoing, UpstreamFailure
-from gateway.upstream.simulated_answers import Frames, Said, ToolCall
+from gateway.upstream import simulated_speech as speech
+from gateway.upstream.base import UpstreamFailure
+from gateway.upstream.simulated_answers import Frames, Said
+from gateway.upstream.simulated_asked import Asked, items, limit, problem, tool_call
 from gateway.upstream.simulated_failures import HTML_PAGE, Refused, inner_error, refused
+from gateway.upstream.simulated_gemini import gemini_count_body, gemini_embedding_body
 
 SILENCE_SECONDS = 3600.0
 """How long a provider hangs: longer than any clock of the gateway."""
 REFUSAL_SECONDS = 0.03
 """Refusals come fast."""
-BYTES_PER_TOKEN = 4
-"""The usual rule of thumb, of the request's whole body."""
 ANSWER_TOKENS_MAX = 20_000
 """However many a configuration asks for: an answer is built whole before it is paced."""
-PROMPT_TOKENS = "simulated_prompt_tokens"
-"""Entry of a request's `metadata`: the size of the large prompt that a dry run's small one plays."""
-PROMPT_DIGITS_MAX = 8
-"""Of that number; no prompt is larger."""
-
 SILENT = frozenset({Failure.FIRST_CONTENT_TIMEOUT, Failure.CANCELLED, Failure.DEADLINE})
 """Whoever gives up first, the provider's part is the same: it says nothing."""
 
@@ -54,72 +47,12 @@ class Plan:
     """Raised behind the last step; None = the body ends properly."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """One request and what the answer to it is made from."""
-
-    outgoing: Outgoing
-    script: Simulated
-    fields: Mapping[str, Any]
-    request_id: str
-    created: int
-    """Unix seconds."""
-    cached_tokens: int = 0
-    """Of the prompt, read from the provider's cache."""
-
-    @property
-    def dialect(self) -> str:
-        return self.outgoing.dialect
-
-    @property
-    def chat(self) -> bool:
-        """Not embeddings, not a count."""
-        return self.outgoing.path.endswith(("/chat/completions", "/messages"))
-
-    @property
-    def streams(self) -> bool:
-        return self.chat and self.fields.get("stream") is True
-
-    @property
-    def input_tokens(self) -> int:
-        """As counted; as the request itself says where it stands for a larger one."""
-        metadata = self.fields.get("metadata")
-        stated = metadata.get(PROMPT_TOKENS) if isinstance(metadata, dict) else None
-        if isinstance(stated, str) and stated.isascii() and stated.isdecimal():
-            return max(1, int(stated[:PROMPT_DIGITS_MAX]))
-        return max(1, len(self.outgoing.body) // BYTES_PER_TOKEN)
-
-    @property
-    def cache_key(self) -> str:
-        """Under which the client wants its prompt cached; empty if it asks for no caching."""
-        key = self.fields.get("prompt_cache_key")
-        return key if isinstance(key, str) and self.chat else ""
-
-    def rng(self) -> Random:
-        """Of the answer's text: the same request gets the same words."""
-        return Random(f"{self.script.seed} {crc32(self.outgoing.body)}")
-
-
-def read(outgoing: Outgoing, *, request_id: str, created: int) -> Asked:
-    try:
-        fields = json.loads(outgoing.body)
-    except (ValueError, RecursionError):
-        fields = None
-    return Asked(
-        outgoing=outgoing,
-        script=outgoing.provider.simulated,
-        fields=fields if isinstance(fields, dict) else {},
-        request_id=request_id,
-        created=created,
-    )
-
-
 def plan(asked: Asked, *, failure: Failure | None, weather: Weather | None, rng: Random) -> Plan:
     """`weather` gives the pace and the stated time; `failure` is what has been drawn of it."""
     paced = _paced(asked, weather)
     if failure is None:
-        problem = _problem(asked)
-        return _good(paced) if not problem else refusal(asked, Failure.BAD_REQUEST, message=problem)
+        wrong = problem(asked)
+        return _good(paced) if not wrong else refusal(asked, Failure.BAD_REQUEST, message=wrong)
     stated = weather.retry_after_seconds if weather is not None else None
     said = refused(
         failure,
@@ -175,20 +108,6 @@ def _paced(asked: Asked, weather: Weather | None) -> Asked:
     )
 
 
-def _problem(asked: Asked) -> str:
-    """What is wrong with the request, in a sentence; empty if it can be answered."""
-    if asked.outgoing.path.endswith("/embeddings"):
-        return "" if asked.fields.get("input") else "'input' is a required property"
-    if not asked.chat and not asked.outgoing.path.endswith("/count_tokens"):
-        return f"Unknown request URL: POST {asked.outgoing.path}"
-    messages = asked.fields.get("messages")
-    if not isinstance(messages, list) or not messages:
-        return "messages: at least one message is required"
-    if asked.dialect == "anthropic" and asked.chat and not _limit(asked.fields):
-        return "max_tokens: Field required"
-    return ""
-
-
 # -- good answers ----------------------------------------------------------------------------------
 
 
@@ -219,14 +138,20 @@ def _gap(asked: Asked) -> float:
 
 
 def _frames(asked: Asked) -> Frames:
-    make = answers.anthropic_frames if asked.dialect == "anthropic" else answers.openai_frames
-    return make(_said(asked))
+    return speech.frames(asked.dialect, _said(asked))
 
 
 def _body(asked: Asked) -> bytes:
-    if asked.outgoing.path.endswith("/count_tokens"):
+    path = asked.outgoing.path
+    if path.endswith("/count_tokens"):
         return answers.count_tokens_body(asked.input_tokens)
-    if asked.outgoing.path.endswith("/embeddings"):
+    if path.endswith(":countTokens"):
+        return gemini_count_body(asked.input_tokens)
+    if path.endswith(":embedContent"):
+        return gemini_embedding_body(asked.rng(), inputs=None)
+    if path.endswith(":batchEmbedContents"):
+        return gemini_embedding_body(asked.rng(), inputs=len(items(asked.fields.get("requests"))))
+    if path.endswith("/embeddings"):
         given = asked.fields.get("input")
         return answers.embeddings_body(
             asked.rng(),
@@ -234,17 +159,16 @@ def _body(asked: Asked) -> bytes:
             inputs=len(given) if isinstance(given, list) else 1,
             input_tokens=asked.input_tokens,
         )
-    make = answers.anthropic_body if asked.dialect == "anthropic" else answers.openai_body
-    return make(_said(asked))
+    return speech.body(asked.dialect, _said(asked))
 
 
 def _said(asked: Asked) -> Said:
     rng = asked.rng()
-    tool = _tool_call(asked.fields, rng)
+    tool = tool_call(asked.fields, rng)
     length = round(asked.script.answer_tokens * rng.uniform(0.5, 1.5))
     wanted = min(max(1, length), ANSWER_TOKENS_MAX) if tool is None else 0
-    limit = _limit(asked.fields) or wanted
-    pieces = answers.words(rng, min(wanted, limit))
+    most = limit(asked.fields) or wanted
+    pieces = answers.words(rng, min(wanted, most))
     options = asked.fields.get("stream_options")
     return Said(
         answer_id=asked.request_id,
@@ -255,78 +179,9 @@ def _said(asked: Asked) -> Said:
         input_tokens=asked.input_tokens,
         cached_tokens=asked.cached_tokens,
         output_tokens=len(pieces) if tool is None else len(tool.pieces()),
-        cut=wanted > limit,
+        cut=wanted > most,
         include_usage=isinstance(options, dict) and options.get("include_usage") is True,
     )
-
-
-def _limit(fields: Mapping[str, Any]) -> int | None:
-    for name in ("max_completion_tokens", "max_tokens"):
-        value = fields.get(name)
-        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
-            return value
-    return None
-
-
-def _tool_call(fields: Mapping[str, Any], rng: Random) -> ToolCall | None:
-    """As an agent's model does: a tool is called for each turn of a user, and then it answers."""
-    tools = [_tool(each) for each in _items(fields.get("tools"))]
-    tools = [tool for tool in tools if tool.get("name")]
-    choice = fields.get("tool_choice")
-    mode = choice.get("type") if isinstance(choice, dict) else choice
-    if not tools or mode == "none" or _answers_a_tool(fields):
-        return None
-    named = _tool(choice).get("name")
-    tool = next((each for each in tools if each["name"] == named), tools[0])
-    schema = tool.get("parameters") or tool.get("input_schema")
-    return ToolCall(
-        call_id=f"{rng.getrandbits(48):012x}",
-        name=str(tool["name"]),
-        arguments=json.dumps(_arguments(schema)),
-    )
-
-
-def _tool(value: object) -> Mapping[str, Any]:
-    """OpenAI puts name and schema into `function`, Anthropic writes them flat."""
-    if not isinstance(value, dict):
-        return {}
-    inner = value.get("function")
-    return inner if isinstance(inner, dict) else value
-
-
-def _answers_a_tool(fields: Mapping[str, Any]) -> bool:
-    messages = _items(fields.get("messages"))
-    last = messages[-1] if messages else None
-    if not isinstance(last, dict):
-        return False
-    parts = [part for part in _items(last.get("content")) if isinstance(part, dict)]
-    return last.get("role") == "tool" or any(part.get("type") == "tool_result" for part in parts)
-
-
-_SAMPLES: Mapping[object, object] = {
-    "integer": 1,
-    "number": 1.5,
-    "boolean": True,
-    "array": [],
-    "object": {},
-}
-
-
-def _arguments(schema: object) -> dict[str, object]:
-    """A value for each required property; a text where the schema asks for nothing else."""
-    fields = schema if isinstance(schema, dict) else {}
-    known = fields.get("properties")
-    properties = known if isinstance(known, dict) else {}
-    made: dict[str, object] = {}
-    for name in _items(fields.get("required")):
-        wanted = properties.get(name)
-        kind = wanted.get("type") if isinstance(wanted, dict) else "string"
-        made[str(name)] = _SAMPLES.get(kind if isinstance(kind, str) else "", "harbour")
-    return made
-
-
-def _items(value: object) -> Sequence[Any]:
-    return value if isinstance(value, list) else ()
 
 
 def _headers(asked: Asked) -> tuple[tuple[str, str], ...]:
@@ -374,7 +229,7 @@ def _broken_off(asked: Asked, begun: Plan, rng: Random) -> Plan:
     if way == "no terminal marker":
         return begun
     error = inner_error(Failure.OVERLOADED, asked.dialect, model=asked.outgoing.model)
-    event = Step(0.0, answers.error_event(asked.dialect, error))
+    event = Step(0.0, speech.error_event(asked.dialect, error))
     return replace(begun, steps=(*begun.steps, event))
 
 
@@ -389,7 +244,7 @@ def _bad_success(asked: Asked, rng: Random) -> Plan:
     if way == "page":
         return Plan(headers=html, steps=(Step(REFUSAL_SECONDS, HTML_PAGE),))
     data = (
-        answers.error_event(asked.dialect, error)
+        speech.error_event(asked.dialect, error)
         if asked.streams
         else json.dumps({"error": dict(error)}).encode()
     )

@@ -58,6 +58,7 @@ _COUNTS = frozenset(
 
 class AnthropicWire:
     name = "anthropic"
+    keep_alive = b'event: ping\ndata: {"type": "ping"}\n\n'
 
     def read(self, body: bytes) -> Asked:
         return read_fields(body)

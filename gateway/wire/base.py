@@ -21,6 +21,8 @@ class Asked:
     stream: bool
     session: str
     """The client's own session id from the body; empty if it gave none."""
+    session_of_user: str = ""
+    """One that stands in Anthropic's `metadata.user_id`, which says more than most headers."""
     reasoning: bool = False
     """It asks for thinking before the answer."""
 
@@ -89,6 +91,8 @@ class Wire(Protocol):
     """One client dialect."""
 
     name: str
+    keep_alive: bytes
+    """A frame without meaning, for silent times of a stream."""
 
     def read(self, body: bytes) -> Asked:
         """Raises `ClientError` 400 for a body that is not JSON, no object, or names no model."""

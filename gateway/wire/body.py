@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from hashlib import blake2b
 from typing import Any, NamedTuple, NoReturn
 
@@ -39,25 +39,12 @@ class _Fields(msgspec.Struct):
     thinking: Any = None
     reasoning: Any = None
     reasoning_effort: Any = None
-
-
-class _Message(msgspec.Struct):
-    role: Any = None
-
-
-class _Opening(msgspec.Struct):
-    """How a conversation begins, undecoded."""
-
-    system: msgspec.Raw = msgspec.Raw(b"")
-    tools: msgspec.Raw = msgspec.Raw(b"")
-    messages: list[msgspec.Raw] = []
+    client_metadata: Any = None
+    request: Any = None
+    generationConfig: Any = None
 
 
 _NO_THINKING = frozenset({"", "none", "minimal", "disabled", "off"})
-_ANSWERS = frozenset({"assistant", "model", "tool", "function"})
-_OPENING_DECODER = msgspec.json.Decoder(_Opening)
-_MESSAGE_DECODER = msgspec.json.Decoder(_Message)
-
 _TOO_DEEP = "it nests deeper than the gateway goes"
 _DECODER = msgspec.json.Decoder(_Fields)
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -74,44 +61,23 @@ _SCALAR = re.compile(rb"[^\s,}\]]++")
 def read_fields(body: bytes) -> Asked:
     """Raises `ClientError` 400: `invalid_json` for no JSON, `invalid_request` for wrong fields."""
     fields = _decoded(body)
+    return _asked(fields, _model(fields.model), stream=_stream(fields.stream))
+
+
+def read_unnamed(body: bytes, *, model: str, stream: bool) -> Asked:
+    """A body whose model, and whether it streams, the path says. Raises as `read_fields` does."""
+    return _asked(_decoded(body), _model(model), stream=stream)
+
+
+def _asked(fields: _Fields, model: str, *, stream: bool) -> Asked:
+    of_user = _session_of_user(fields.metadata)
     return Asked(
-        model=_model(fields.model),
-        stream=_stream(fields.stream),
-        session=_session(fields),
+        model=model,
+        stream=stream,
+        session_of_user=of_user,
+        session=of_user or _session(fields),
         reasoning=_reasoning(fields),
     )
-
-
-class Conversation(NamedTuple):
-    """What is known of a conversation whose client names no session. Empty: nothing to hash."""
-
-    opening: str = ""
-    """Hash of system prompt, tools and first user turn: the same in every turn, since histories
-    grow at their end."""
-    continued: str = ""
-    """The same with the first answer: tells conversations apart that begin alike. Empty in the
-    first turn, when there is no answer yet."""
-
-
-def conversation(body: bytes) -> Conversation:
-    """The hashes of a body's conversation; never raises."""
-    try:
-        opening = _OPENING_DECODER.decode(body)
-        roles = [_MESSAGE_DECODER.decode(message).role for message in opening.messages]
-    except (ValueError, RecursionError):
-        return Conversation()
-    if "user" not in roles:
-        return Conversation()
-    digest = blake2b(digest_size=8)
-    for part in (opening.system, opening.tools, *opening.messages[: roles.index("user") + 1]):
-        digest.update(bytes(part))
-        digest.update(b"\0")
-    begun = f"c_{digest.hexdigest()}"
-    answer = next((n for n, role in enumerate(roles) if role in _ANSWERS), None)
-    if answer is None:
-        return Conversation(begun)
-    digest.update(bytes(opening.messages[answer]))
-    return Conversation(begun, f"c_{digest.hexdigest()}")
 
 
 def replace_model(body: bytes, model: str) -> bytes:
@@ -121,11 +87,16 @@ def replace_model(body: bytes, model: str) -> bytes:
     providers differ in which of two they believe.
     """
     value = msgspec.json.encode(model)
+    return replace_values(body, "model", lambda _: value)
+
+
+def replace_values(body: bytes, key: str, new: Callable[[bytes], bytes]) -> bytes:
+    """`body` with each value of its top-level `key` made anew, and every other byte kept."""
     parts: list[bytes] = []
     kept_to = 0
     for member in _members(body):
-        if member.key == "model":
-            parts += (body[kept_to : member.value], value)
+        if member.key == key:
+            parts += (body[kept_to : member.value], new(body[member.value : member.end]))
             kept_to = member.end
     parts.append(body[kept_to:])
     return b"".join(parts)
@@ -244,14 +215,21 @@ def _session(fields: _Fields) -> str:
     if isinstance(conversation, dict):
         conversation = conversation.get("id")
     return (
-        _session_of_user(fields.metadata)
-        or session_id(fields.session_id)
+        session_id(fields.session_id)
         or session_id(conversation)
         or session_id(fields.prompt_cache_key)
+        or _of(fields.client_metadata, "session_id", "thread_id")
         or session_id(fields.previous_response_id)
+        or _of(fields.request, "session_id")
         or _end_user(fields.safety_identifier)
         or _end_user(fields.user)
     )
+
+
+def _of(value: object, *names: str) -> str:
+    """The first usable id that an object holds under one of these names."""
+    held = value if isinstance(value, dict) else {}
+    return next((found for name in names if (found := session_id(held.get(name)))), "")
 
 
 def _end_user(value: object) -> str:
@@ -265,10 +243,22 @@ def _reasoning(fields: _Fields) -> bool:
     thinking = fields.thinking
     if isinstance(thinking, dict):
         return thinking.get("type") not in _NO_THINKING
+    if isinstance(fields.generationConfig, dict):
+        return _thinks(fields.generationConfig.get("thinkingConfig"))
     effort = fields.reasoning_effort
     if effort is None and isinstance(fields.reasoning, dict):
         effort = fields.reasoning.get("effort")
     return isinstance(effort, str) and effort.lower() not in _NO_THINKING
+
+
+def _thinks(config: object) -> bool:
+    """Gemini's `thinkingConfig`: a budget of 0 switches it off, a level says how much."""
+    if not isinstance(config, dict):
+        return False
+    level = config.get("thinkingLevel")
+    if isinstance(level, str):
+        return level.lower() not in _NO_THINKING
+    return config.get("thinkingBudget") != 0
 
 
 def _session_of_user(metadata: object) -> str:

@@ -22,6 +22,9 @@ ANTHROPIC_VERSION_DEFAULT = "2023-06-01"
 ANTHROPIC_VERSION_BEARER = "2026-10-21"
 """From this version on Anthropic's SDKs send the key as a bearer token."""
 
+GOOGLE_TOKEN = "ya29."
+"""How Google's access tokens begin; they are bearer tokens, and no API keys."""
+
 # RFC 9110 section 7.6.1, with `proxy-*` and the older names it lists.
 _HOP_BY_HOP = frozenset(
     {
@@ -102,10 +105,13 @@ _NOT_TO_CLIENT_PREFIXES = ("x-evenkeel-", "access-control-")
 # `x-ratelimit-*`, `ratelimit-*`. As the user's own they would mislead; clients slow down on them.
 _LIMIT_WORDS = ("ratelimit", "rate-limit")
 
-_SESSION_HEADERS = (
+_OWN_SESSION_HEADERS = (
     "x-evenkeel-session",
     "x-session-id",
     "x-claude-code-session-id",
+)
+"""What the operator or Claude Code names, above all that a body could say."""
+_SESSION_HEADERS = (
     "session-id",
     "session_id",
     "thread-id",
@@ -150,6 +156,22 @@ def to_upstream(headers: Headers) -> list[tuple[str, str]]:
     ]
 
 
+def with_alt(query: str, *, stream: bool) -> str:
+    """A raw query string of Gemini's that asks for events where it streams, and for JSON else."""
+    kept = [
+        part
+        for part in query.split("&")
+        if part and unquote_plus(part.partition("=")[0]).lstrip("$") != "alt"
+    ]
+    return "&".join([*kept, "alt=sse"] if stream else kept)
+
+
+def wants_events(query: str) -> bool:
+    """Whether a raw query string of Gemini's asks for a stream as server-sent events."""
+    pairs = (part.partition("=") for part in query.split("&"))
+    return any(name.lstrip("$") == "alt" and value == "sse" for name, _, value in pairs)
+
+
 def to_upstream_query(query: str) -> str:
     """A raw query string without the parameters that may hold the client's key."""
     return "&".join(
@@ -167,6 +189,8 @@ def credential_header(dialect: str, headers: Headers, key: str) -> tuple[str, st
     """
     if not key:
         return None
+    if dialect == "gemini" and not key.startswith(GOOGLE_TOKEN):
+        return "x-goog-api-key", key
     if dialect == "anthropic" and not key.startswith("sk-ant-oat"):
         version = _first_values(headers).get("anthropic-version", "").strip()
         # ISO dates sort as text. Anything else is no version we know to want the new form.
@@ -194,9 +218,17 @@ def to_client(headers: Headers) -> list[tuple[str, str]]:
     ]
 
 
-def session(headers: Headers) -> str:
-    """The client's session id from its headers; empty if it gave none that can be used."""
+def session(headers: Headers, of_user: str = "") -> str:
+    """The client's session id from its headers; empty if it gave none that can be used.
+
+    `of_user`: the one in the body's `metadata.user_id`, which stands among them.
+    """
     values = _first_values(headers)
+    for name in _OWN_SESSION_HEADERS:
+        if found := session_id(values.get(name)):
+            return found
+    if of_user:
+        return of_user
     for name in _SESSION_HEADERS:
         if found := session_id(values.get(name)):
             return found

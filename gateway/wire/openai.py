@@ -70,6 +70,7 @@ _GLANCE = msgspec.json.Decoder(_Glance)
 
 class OpenAIWire:
     name = "openai"
+    keep_alive = b": keep-alive\n\n"
 
     def read(self, body: bytes) -> Asked:
         return read_fields(body)

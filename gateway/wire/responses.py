@@ -63,6 +63,7 @@ _BACKGROUND = msgspec.json.Decoder(_Background)
 
 class ResponsesWire:
     name = "responses"
+    keep_alive = b": keep-alive\n\n"
 
     def read(self, body: bytes) -> Asked:
         asked = read_fields(body)

@@ -53,6 +53,10 @@ def anthropic(upstream: ScriptedUpstream, *keys: str, **more: Any) -> Settings:
     return _provider("anthropic", upstream.url, keys, more)
 
 
+def gemini(upstream: ScriptedUpstream, *keys: str, **more: Any) -> Settings:
+    return _provider("gemini", upstream.gemini_url, keys, more)
+
+
 def _provider(dialect: str, url: str, keys: Sequence[str], more: Settings) -> Settings:
     credentials = [{"name": key, "key": f"sk-{key}"} for key in keys or ("key-1",)]
     return {"dialect": dialect, "base_url": url, "credentials": credentials, **more}

@@ -152,6 +152,6 @@ async def test_the_websocket_is_refused_at_once_and_nothing_is_kept(tmp_path: Pa
             ("DELETE", f"{PATH}/resp_1"),
         ):
             got = await client.send(method, path)
-            assert (got.status, got.headers["x-should-retry"]) == (501, "false")
-        with pytest.raises(openai.InternalServerError, match="keeps no responses"):
+            assert (got.status, got.headers["x-should-retry"]) == (404, "false")
+        with pytest.raises(openai.NotFoundError, match="keeps no responses"):
             await b.through.responses.retrieve("resp_1")

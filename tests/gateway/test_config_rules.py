@@ -123,7 +123,7 @@ def test_the_refusal_of_a_public_bind_says_what_to_set() -> None:
 @pytest.mark.parametrize(
     ("config", "path"),
     [
-        (with_openai(dialect=Dialect.GEMINI), "providers.openai.dialect"),
+        (with_openai(dialect=Dialect.LITELLM), "providers.openai.dialect"),
         (with_openai(dialect=Dialect.LITELLM), "providers.openai.dialect"),
         (replace(SOUND, server=Server(workers=2)), "server.workers"),
         (replace(SOUND, shared_state=SharedState(url="redis://x")), "shared_state.url"),

@@ -16,7 +16,7 @@ CLIENTS = ("openai", "responses", "anthropic", "gemini")
         (Dialect.GEMINI, ["gemini"]),
         (Dialect.CODE_ASSIST, ["gemini"]),
         (Dialect.LITELLM, []),
-        (Dialect.SIMULATED, ["openai", "anthropic"]),
+        (Dialect.SIMULATED, list(CLIENTS)),
     ],
 )
 def test_a_provider_serves_its_own_dialect_and_a_simulated_one_all(

@@ -49,3 +49,19 @@ async def test_strangers_are_refused_in_the_sdk_s_shape() -> None:
         assert (status, found["error"]["type"]) == (401, "authentication_error")
     async with api() as a:
         assert (await a.get("/v1/models", host="evil.example"))[0] == 403
+
+
+async def test_google_s_clients_get_their_own_shape_wherever_they_ask() -> None:
+    async with api() as a:
+        for path, headers in (
+            ("/v1beta/models", {}),
+            ("/v1alpha/models", {}),
+            ("/v1/models", {"x_goog_api_client": "google-genai-sdk/3"}),
+        ):
+            status, found = await a.get(path, **headers)
+            assert status == 200
+            assert [each["name"] for each in found["models"]] == [f"models/{n}" for n in NAMES]
+            status, found = await a.get(f"{path}/sunny/large", **headers)
+            assert (status, found["name"]) == (200, "models/sunny/large")
+            status, found = await a.get(f"{path}/nobody", **headers)
+            assert (status, found["error"]["status"]) == (404, "NOT_FOUND")

@@ -39,15 +39,41 @@ async def test_probes_of_load_balancers_need_no_key_and_no_name(path: str) -> No
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1beta/models/gemini-3:generateContent", "/v1beta/models/a/b:x"]
+    ("path", "status", "headers"),
+    [
+        ("/v1/images/generations", 404, {}),
+        ("/v1/completions", 404, {}),
+        ("/v1/responses/resp_1/cancel", 404, {}),
+        ("/v1beta/models/a/b:predict", 404, {}),
+        ("/v1beta/models/:generateContent", 404, {}),
+        ("/v1beta/cachedContents", 404, {}),
+        ("/v1/messages/batches", 501, {}),
+        ("/v1/files", 501, {"anthropic-version": "2023-06-01"}),
+    ],
 )
-async def test_what_is_not_served_yet_ends_an_agent_s_retries(path: str) -> None:
-    async with api() as a, a.http.post(a.url + path, data=b"{}") as response:
-        assert response.status == 501
+async def test_what_is_not_served_ends_an_agent_s_retries(
+    path: str, status: int, headers: dict[str, str]
+) -> None:
+    async with api() as a, a.http.post(a.url + path, data=b"{}", headers=headers) as response:
+        assert response.status == status
         assert response.headers["x-should-retry"] == "false"
-        body = await response.json()
-        assert body["error"]["code"] == "not_supported"
-        assert path in body["error"]["message"]
+        text = await response.text()
+        assert "not_supported" in text.lower()
+        assert path in text or path.startswith("/v1/responses")
+
+
+async def test_a_known_path_asked_in_the_wrong_way_says_so() -> None:
+    async with api() as a:
+        status, body = await a.get("/v1/chat/completions")
+        assert (status, body["error"]["code"]) == (405, "method_not_allowed")
+
+
+async def test_probes_of_agents_are_answered() -> None:
+    async with api() as a:
+        assert (await a.get("/health"))[0] == 200
+        for path in ("/", "/health"):
+            async with a.http.head(a.url + path) as response:
+                assert response.status == 200
 
 
 async def test_a_websocket_is_told_to_use_http() -> None:

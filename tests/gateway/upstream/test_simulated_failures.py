@@ -10,6 +10,7 @@ from gateway.events import Failure
 from gateway.routing.classify import classify, classify_fault
 from gateway.upstream.simulated_failures import (
     ANTHROPIC,
+    GEMINI,
     OPENAI,
     WAITABLE,
     Refused,
@@ -22,7 +23,7 @@ from tests.fakes import START_TIMESTAMP
 
 ROWS = [
     (dialect, failure)
-    for dialect, table in (("openai", OPENAI), ("anthropic", ANTHROPIC))
+    for dialect, table in (("openai", OPENAI), ("anthropic", ANTHROPIC), ("gemini", GEMINI))
     for failure in table
 ]
 
@@ -52,7 +53,7 @@ def test_a_refusal_is_classified_as_the_failure_it_plays(
     assert verdict.stated_seconds == (seconds if failure in WAITABLE else None)
 
 
-@pytest.mark.parametrize("dialect", ["openai", "anthropic"])
+@pytest.mark.parametrize("dialect", ["openai", "responses", "anthropic", "gemini"])
 def test_an_inner_overload_is_a_bad_success(dialect: str) -> None:
     fault = Fault(
         reason="error_event", error=inner_error(Failure.OVERLOADED, dialect, model="model-a")
@@ -64,7 +65,7 @@ def test_an_inner_overload_is_a_bad_success(dialect: str) -> None:
 
 
 def test_what_has_no_status_has_no_refusal() -> None:
-    for dialect in ("openai", "anthropic"):
+    for dialect in ("openai", "anthropic", "gemini"):
         assert refused(Failure.CONNECT, dialect, model="m", request_id="r") is None
 
 
@@ -73,8 +74,8 @@ def test_the_page_about_simulated_providers_names_every_failure() -> None:
     assert [failure for failure in Failure if f"`{failure}`" not in page] == []
 
 
-def test_both_dialects_word_the_same_failures() -> None:
-    assert OPENAI.keys() == ANTHROPIC.keys()
+def test_all_dialects_word_the_same_failures() -> None:
+    assert OPENAI.keys() == ANTHROPIC.keys() == GEMINI.keys()
 
 
 def test_a_stated_time_is_never_earlier_than_meant() -> None:

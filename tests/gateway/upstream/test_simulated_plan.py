@@ -10,7 +10,8 @@ import pytest
 
 from gateway.config import Simulated, Weather
 from gateway.events import Failure
-from gateway.upstream.simulated_plan import Plan, plan, read
+from gateway.upstream.simulated_asked import read
+from gateway.upstream.simulated_plan import Plan, plan
 from tests.gateway.upstream.sending import outgoing
 
 TOOLS = {

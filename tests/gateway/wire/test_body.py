@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from gateway.wire.base import Asked, ClientError
 from gateway.wire.body import (
-    conversation,
     drop_fields,
     read_fields,
+    read_unnamed,
     replace_model,
+    replace_values,
     session_id,
 )
 
@@ -112,6 +113,9 @@ UUID = str(uuid.UUID(int=7))
         {"conversation": UUID},
         {"conversation": {"id": UUID}},
         {"prompt_cache_key": UUID},
+        {"client_metadata": {"thread_id": UUID}},
+        {"client_metadata": {"session_id": UUID, "thread_id": "other"}},
+        {"request": {"session_id": UUID, "contents": []}},
         {"previous_response_id": UUID},
         {"session_id": UUID, "prompt_cache_key": "other", "previous_response_id": "third"},
         {"session_id": 7, "metadata": "nonsense", "conversation": [], "prompt_cache_key": UUID},
@@ -278,31 +282,6 @@ def test_what_is_left_after_dropping_is_json_without_those_fields(
     assert set(dropped) == names & set(fields)
 
 
-def turns(*roles: str, system: str = "You help.") -> bytes:
-    messages = [{"role": role, "content": f"{role} {n}"} for n, role in enumerate(roles)]
-    return json.dumps({"model": "m", "system": system, "messages": messages}).encode()
-
-
-def test_a_conversation_keeps_its_opening_and_gets_a_name_of_its_own_with_its_first_answer() -> (
-    None
-):
-    first = conversation(turns("user"))
-    assert first.opening.startswith("c_")
-    assert first.continued == ""
-    second = conversation(turns("user", "assistant", "user"))
-    third = conversation(turns("user", "assistant", "user", "assistant", "tool", "user"))
-    assert second.opening == third.opening == first.opening
-    assert second.continued == third.continued != ""
-    assert conversation(turns("user", system="Another.")).opening != first.opening
-    other_answer = turns("user", "assistant").replace(b"assistant 1", b"Another answer.")
-    assert conversation(other_answer).continued != second.continued
-
-
-@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"messages": 3}', turns(), turns("system")])
-def test_what_is_no_conversation_has_no_name(body: bytes) -> None:
-    assert conversation(body) == ("", "")
-
-
 def test_an_end_user_is_the_last_signal_and_is_told_as_a_hash() -> None:
     body = json.dumps({"model": "m", "user": "ada@example.com"}).encode()
     named = read_fields(body).session
@@ -311,3 +290,39 @@ def test_an_end_user_is_the_last_signal_and_is_told_as_a_hash() -> None:
     assert named == read_fields(body.replace(b'"user"', b'"safety_identifier"')).session
     both = json.dumps({"model": "m", "user": "ada", "prompt_cache_key": "thread-1"}).encode()
     assert read_fields(both).session == "thread-1"
+
+
+@pytest.mark.parametrize(
+    ("config", "reasoning"),
+    [
+        ({}, False),
+        ({"thinkingConfig": {}}, True),
+        ({"thinkingConfig": {"thinkingBudget": 0}}, False),
+        ({"thinkingConfig": {"thinkingBudget": -1}}, True),
+        ({"thinkingConfig": {"thinkingLevel": "MINIMAL"}}, False),
+        ({"thinkingConfig": {"thinkingLevel": "high"}}, True),
+        ({"thinkingConfig": "odd"}, False),
+    ],
+)
+def test_a_body_without_model_and_gemini_s_word_on_thinking(
+    config: dict[str, Any], *, reasoning: bool
+) -> None:
+    raw = json.dumps({"contents": [], "generationConfig": config}).encode()
+    asked = read_unnamed(raw, model="coder", stream=True)
+    assert (asked.model, asked.stream, asked.reasoning) == ("coder", True, reasoning)
+
+
+def test_the_model_of_a_path_is_checked_as_one_of_a_body() -> None:
+    for model in ("", "x" * 513, "a\x00b"):
+        with pytest.raises(ClientError):
+            read_unnamed(b"{}", model=model, stream=False)
+    with pytest.raises(ClientError):
+        read_unnamed(b"[]", model="m", stream=False)
+
+
+def test_values_of_a_key_are_made_anew_and_all_else_is_kept() -> None:
+    raw = b'{ "a" : [1, 2] , "b":{"a":3}, "a":"x" }'
+    assert replace_values(raw, "a", lambda value: b"<" + value + b">") == (
+        b'{ "a" : <[1, 2]> , "b":{"a":3}, "a":<"x"> }'
+    )
+    assert replace_values(raw, "c", lambda _: b"") == raw

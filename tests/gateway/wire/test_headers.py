@@ -17,6 +17,8 @@ from gateway.wire.headers import (
     to_upstream,
     to_upstream_query,
     traceparent,
+    wants_events,
+    with_alt,
 )
 
 
@@ -266,3 +268,28 @@ def test_a_header_that_says_no_changes_nothing(value: str) -> None:
 def test_an_sdk_says_how_often_it_has_asked_already(value: str, retries: int) -> None:
     assert client_retries([("X-Stainless-Retry-Count", value)]) == retries
     assert client_retries([]) == 0
+
+
+def test_a_user_s_session_in_the_body_stands_behind_the_operator_s_and_before_codex_s() -> None:
+    for name in ("x-evenkeel-session", "x-session-id", "x-claude-code-session-id"):
+        assert session([(name, "header")], "user") == "header"
+    for name in ("session-id", "session_id", "thread-id", "conversation_id", "x-session-affinity"):
+        assert session([(name, "header")], "user") == "user"
+        assert session([(name, "header")]) == "header"
+    assert session([], "user") == "user"
+
+
+def test_gemini_s_key_travels_in_its_own_header_unless_it_is_a_token() -> None:
+    assert credential_header("gemini", [], "AIza1") == ("x-goog-api-key", "AIza1")
+    assert credential_header("gemini", [], "ya29.x") == ("Authorization", "Bearer ya29.x")
+    assert credential_header("gemini", [], "") is None
+
+
+def test_gemini_s_streams_are_asked_for_as_events_whatever_the_client_wants() -> None:
+    assert with_alt("alt=json&%24alt=x&fields=a", stream=True) == "fields=a&alt=sse"
+    assert with_alt("", stream=True) == "alt=sse"
+    assert with_alt("alt=sse&a=1", stream=False) == "a=1"
+    assert wants_events("a=1&alt=sse")
+    assert wants_events("$alt=sse")
+    assert not wants_events("alt=json")
+    assert not wants_events("")
