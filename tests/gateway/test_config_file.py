@@ -250,7 +250,6 @@ providers:
           client_secret: '', refresh_token: '', token_file: '', token_url: '', project: ''}}
     rotation: balanced
     rotation_tolerance: 7
-    responses: chat
     max_in_flight: 8
     models: {allow: [f], ignore: [g], list: [h]}
     quota_groups: {i: [j]}

@@ -124,7 +124,6 @@ def test_the_refusal_of_a_public_bind_says_what_to_set() -> None:
     ("config", "path"),
     [
         (with_openai(dialect=Dialect.LITELLM), "providers.openai.dialect"),
-        (with_openai(dialect=Dialect.LITELLM), "providers.openai.dialect"),
         (replace(SOUND, server=Server(workers=2)), "server.workers"),
         (replace(SOUND, shared_state=SharedState(url="redis://x")), "shared_state.url"),
         (replace(SOUND, storage=Storage(url="postgresql+asyncpg://x/y")), "storage.url"),
