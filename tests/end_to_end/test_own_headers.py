@@ -9,22 +9,27 @@ from typing import Any
 
 import pytest
 
-from gateway.api.inference import ENDPOINTS
+from gateway.api.endpoints import ENDPOINTS
 from tests.end_to_end.gateways import Got, Served, gateway, settings_of
 from tests.end_to_end.gateways import anthropic as anthropic_at
+from tests.end_to_end.gateways import gemini as gemini_at
 from tests.end_to_end.gateways import openai as openai_at
 from tests.upstream import Answer, ScriptedUpstream
 
 TEXT = [{"role": "user", "content": "Hello"}]
+PARTS = [{"role": "user", "parts": [{"text": "Hello"}]}]
 BODIES: Mapping[str, dict[str, Any]] = {
     "/v1/chat/completions": {"messages": TEXT},
     "/v1/responses": {"input": "Hello"},
     "/v1/embeddings": {"input": "Hello"},
     "/v1/messages": {"messages": TEXT, "max_tokens": 50},
     "/v1/messages/count_tokens": {"messages": TEXT},
+    "/v1beta/models/{model}:generateContent": {"contents": PARTS},
+    "/v1beta/models/{model}:streamGenerateContent?alt=sse": {"contents": PARTS},
+    "/v1beta/models/{model}:countTokens": {"contents": PARTS},
 }
 STREAMING = ("/v1/chat/completions", "/v1/responses", "/v1/messages")
-PATHS = [each.path for each in ENDPOINTS if each.path in BODIES]
+PATHS = list(BODIES)
 FALLEN = {"x-evenkeel-fallback-reason", "x-evenkeel-fallback-from"}
 ALWAYS = {"x-evenkeel-request-id", "x-evenkeel-attempts"}
 SERVED = ALWAYS | {
@@ -37,7 +42,11 @@ SERVED = ALWAYS | {
 
 @asynccontextmanager
 async def two(folder: Path, path: str) -> AsyncIterator[tuple[ScriptedUpstream, Served]]:
-    make = anthropic_at if path.startswith("/v1/messages") else openai_at
+    make = openai_at
+    if path.startswith("/v1/messages"):
+        make = anthropic_at
+    elif path.startswith("/v1beta/"):
+        make = gemini_at
     async with ScriptedUpstream() as upstream:
         providers = {
             "a": make(upstream, "key-a", **_responses(path)),
@@ -53,6 +62,8 @@ def _responses(path: str) -> dict[str, Any]:
 
 
 async def ask(g: Served, path: str, *, stream: bool, model: str = "coder") -> Got:
+    if "{model}" in path:
+        return await g.client.post(path.replace("{model}", model), BODIES[path])
     body = {**BODIES[path], "model": model}
     return await g.client.post(path, {**body, "stream": True} if stream else body)
 
@@ -73,8 +84,7 @@ CALLS = sorted(set(both(PATHS)))
 
 
 def test_every_endpoint_has_a_body_here() -> None:
-    plain = {each.path for each in ENDPOINTS if "{" not in each.path}
-    assert plain == set(BODIES)
+    assert {each.path for each in ENDPOINTS} == {path for path in BODIES if "{" not in path}
 
 
 @pytest.mark.parametrize(("path", "stream"), CALLS)
@@ -122,6 +132,6 @@ async def test_an_error_has_them_too(tmp_path: Path, path: str, *, stream: bool)
         unknown = await ask(g, path, stream=stream, model="nobody/nothing")
         assert unknown.status == 404
         assert set(own(unknown)) == ALWAYS
-        odd = await g.client.post(path, b"{")
+        odd = await g.client.post(path.replace("{model}", "coder"), b"{")
         assert odd.status == 400
         assert set(own(odd)) == ALWAYS
