@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 import click
 
-from gateway import cli_dry_run, cli_hands
+from gateway import cli_dry_run, cli_export, cli_hands, cli_replay
 from gateway.cli_options import config_option, host_option, json_option, port_option, url_option
 
 if TYPE_CHECKING:
@@ -176,6 +176,7 @@ def status(config_path: Path | None, url: str | None, *, as_json: bool) -> None:
 
 FILTERS: Final = {
     "since": "From then on: an age (24h, 30m, 90s, 7d) or an ISO time.",
+    "until": "Only before then: an age or an ISO time.",
     "kind": "Of these kinds, separated by commas, such as switched,cooldown_started.",
     "route": "Of one route.",
     "provider": "Of one provider.",
@@ -243,11 +244,13 @@ def _chosen(filters: dict[str, str | None], *, now: Timestamp) -> dict[str, str 
     from gateway.cli_times import moment
 
     chosen: dict[str, str | int] = {name: value for name, value in filters.items() if value}
-    if "since" in chosen:
+    for name in ("since", "until"):
+        if name not in chosen:
+            continue
         try:
-            chosen["since"] = moment(str(chosen["since"]), now=now)
+            chosen[name] = moment(str(chosen[name]), now=now)
         except ValueError as error:
-            raise click.BadParameter(str(error), param_hint="--since") from error
+            raise click.BadParameter(str(error), param_hint=f"--{name}") from error
     return chosen
 
 
@@ -300,5 +303,10 @@ def _loaded(path: Path | None) -> Loaded:
     return loaded
 
 
-for command in (*cli_hands.COMMANDS, cli_dry_run.dry_run):
+for command in (
+    *cli_hands.COMMANDS,
+    cli_dry_run.dry_run,
+    cli_export.export,
+    cli_replay.replay,
+):
     cli.add_command(command)

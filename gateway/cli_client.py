@@ -101,6 +101,31 @@ async def request(gateway: Gateway, request_id: str) -> Item:
     return found
 
 
+async def lines(gateway: Gateway, path: str, params: Params) -> AsyncGenerator[bytes]:
+    """The lines of an export, as they come. Raises `Unreachable`, also where it breaks off, and
+    `Refused`."""
+    import aiohttp
+
+    limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=60.0)
+    headers = {**gateway.headers, "Accept": "application/x-ndjson"}
+    rest = b""
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=limits, headers=headers) as session,
+            _get(session, gateway, path, params) as answer,
+        ):
+            await _check(gateway, answer)
+            async for chunk in answer.content.iter_any():
+                *whole, rest = (rest + chunk).split(b"\n")
+                for line in whole:
+                    yield line
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise Unreachable(_no_gateway(gateway, error)) from error
+    if rest:
+        message = f"{gateway.url} broke off in the middle of a row"
+        raise Unreachable(message)
+
+
 async def tail(
     gateway: Gateway, params: Params, *, last_id: int | None, clock: Clock
 ) -> AsyncGenerator[Item | Unreachable, None]:

@@ -5,10 +5,10 @@ SQLAlchemy is imported by the function that needs it: `evenkeel --help` must not
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from gateway.config import Storage
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from storage.queries import Queries
 
 Item = dict[str, Any]
+
+PAGE_ROWS: Final = 1000
 
 
 class Unreadable(Exception):
@@ -26,12 +28,12 @@ class BadFilter(ValueError):
     """A filter means nothing to the store."""
 
 
-async def stored_events(
-    storage: Storage, *, folder: Path, filters: Mapping[str, str | int], limit: int
+async def stored_rows(
+    storage: Storage, *, folder: Path, table: str, filters: Mapping[str, str | int], limit: int
 ) -> list[Item]:
-    """The newest events, newest first. Raises `Unreadable` and `BadFilter`."""
+    """The newest rows of a table, newest first. Raises `Unreadable` and `BadFilter`."""
     async with _opened(storage, folder) as queries:
-        page = await queries.page("events", filters=filters, limit=limit, order="desc")
+        page = await queries.page(table, filters=filters, limit=limit, order="desc")
     return page["items"]
 
 
@@ -40,6 +42,22 @@ async def stored_request(storage: Storage, *, folder: Path, request_id: str) -> 
     async with _opened(storage, folder) as queries:
         story = await queries.request(request_id)
     return None if story is None else dict(story)
+
+
+async def stored_pages(
+    storage: Storage, folder: Path, table: str, filters: Mapping[str, str | int]
+) -> AsyncGenerator[list[Item]]:
+    """Every row of a table, oldest first, page by page. Raises `Unreadable` and `BadFilter`."""
+    cursor: str | None = None
+    async with _opened(storage, folder) as queries:
+        while True:
+            page = await queries.page(
+                table, filters=filters, limit=PAGE_ROWS, order="asc", cursor=cursor
+            )
+            yield page["items"]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return
 
 
 @asynccontextmanager

@@ -10,12 +10,11 @@ import click
 
 from gateway.cli_asked import Asked, database, note
 from gateway.cli_client import Gateway, Item, Params, Refused, Unreachable, ask, request, tail
-from gateway.cli_database import Unreadable, stored_events, stored_request
+from gateway.cli_database import Unreadable, stored_request, stored_rows
 from gateway.cli_output import clock_time, length, print_table, styled
 from gateway.cli_sentences import sentence
 from gateway.units import Clock
 
-EVENTS: Final = "/api/v1/events"
 KIND_WIDTH: Final = 18
 """The longest kinds: `candidate_skipped`, `cooldown_extended`, `pool_wide_failure`."""
 HTTP_NOT_FOUND: Final = 404
@@ -23,21 +22,28 @@ HTTP_NOT_FOUND: Final = 404
 
 async def newest(asked: Asked, filters: Params, *, limit: int) -> list[Item]:
     """The newest events, oldest first. Raises what `cli_client` and `cli_database` raise."""
+    return (await latest(asked, "events", filters, limit=limit))[::-1]
+
+
+async def latest(
+    asked: Asked, table: str, filters: Params, *, limit: int, quiet: bool = False
+) -> list[Item]:
+    """The newest rows of a table, newest first. `quiet`: it has been said where they are from.
+    Raises what `newest` raises."""
     try:
-        items = await _page(asked.gateway, filters, limit=limit)
+        return await _page(asked.gateway, table, filters, limit=limit)
     except Unreachable as error:
-        with _instead(asked, error):
-            items = await stored_events(
-                database(asked), folder=asked.folder, filters=filters, limit=limit
+        with _instead(asked, error, quiet=quiet):
+            return await stored_rows(
+                database(asked), folder=asked.folder, table=table, filters=filters, limit=limit
             )
-    return items[::-1]
 
 
 async def follow(
     asked: Asked, filters: Params, *, limit: int, clock: Clock, show: Callable[[Item], None]
 ) -> None:
     """Shows the newest events and then what happens, until it is cancelled."""
-    items = await _page(asked.gateway, filters, limit=limit)
+    items = await _page(asked.gateway, "events", filters, limit=limit)
     for item in reversed(items):
         show(item)
     last_id = items[0]["id"] if items else None
@@ -116,7 +122,7 @@ def _reason(candidate: Mapping[str, Any]) -> str:
 
 
 @contextmanager
-def _instead(asked: Asked, error: Unreachable) -> Iterator[None]:
+def _instead(asked: Asked, error: Unreachable, *, quiet: bool = False) -> Iterator[None]:
     """Reading the file because no gateway answers, which is said; or that neither can be read."""
     if asked.url_given:
         raise error
@@ -125,10 +131,11 @@ def _instead(asked: Asked, error: Unreachable) -> Iterator[None]:
     except Unreadable as unreadable:
         message = f"{error}, and {unreadable}"
         raise Unreachable(message) from error
-    note(f"{error}; this is from the database file")
+    if not quiet:
+        note(f"{error}; this is from the database file")
 
 
-async def _page(gateway: Gateway, filters: Params, *, limit: int) -> list[Item]:
-    page = await ask(gateway, EVENTS, {**filters, "order": "desc", "limit": limit})
+async def _page(gateway: Gateway, table: str, filters: Params, *, limit: int) -> list[Item]:
+    page = await ask(gateway, f"/api/v1/{table}", {**filters, "order": "desc", "limit": limit})
     items: list[Item] = page["items"]
     return items

@@ -59,6 +59,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("gateway.relay",),
     ("gateway.api", "gateway.demo"),
     ("gateway.app*", "gateway.dry_run"),
+    ("gateway.replay",),
     ("gateway.cli*",),
     ("gateway.__main__", "dashboards.__main__"),
 )

@@ -37,6 +37,8 @@ ACTOR = "scenario"
 
 Progress = Callable[[float], None]
 """Told the share that is done, from 0 to 1."""
+Hear = Callable[[Event], None]
+"""Told each event, as a sink would be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,14 +54,22 @@ class Played:
     happened: tuple[Happened, ...]
 
 
-def play(script: Script, *, timeline: bool = True, progress: Progress | None = None) -> Played:
+def play(
+    script: Script,
+    *,
+    timeline: bool = True,
+    progress: Progress | None = None,
+    hear: Hear | None = None,
+) -> Played:
     """Hours in seconds. Without `timeline` only the figures are kept."""
-    return virtual_time.run(lambda: _play(script, Timeline(kept=timeline), progress))
+    return virtual_time.run(lambda: _play(script, Timeline(kept=timeline), progress, hear))
 
 
-async def _play(script: Script, timeline: Timeline, progress: Progress | None) -> Played:
+async def _play(
+    script: Script, timeline: Timeline, progress: Progress | None, hear: Hear | None
+) -> Played:
     scenario = script.scenario
-    stage = _Stage(script, timeline)
+    stage = _Stage(script, timeline, hear)
     await stage.run(progress)
     figures = stage.tally.figures()
     return Played(
@@ -73,8 +83,9 @@ async def _play(script: Script, timeline: Timeline, progress: Progress | None) -
 
 
 class _Stage:
-    def __init__(self, script: Script, timeline: Timeline) -> None:
+    def __init__(self, script: Script, timeline: Timeline, hear: Hear | None) -> None:
         self._script = script
+        self._hear = hear
         scenario, config = script.scenario, script.config
         self._clock = VirtualClock()
         self._began = now = self._clock.now()
@@ -148,6 +159,8 @@ class _Stage:
         for event in events:
             self.tally.take(event)
             self._timeline.take(event)
+            if self._hear is not None:
+                self._hear(event)
 
 
 def _act(operator: Hands, deed: Deed, now: Moment, *, route: str) -> list[Event]:

@@ -37,15 +37,16 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class VirtualClock:
-    """Implements `Clock` on the running loop, which is a `VirtualLoop`."""
+    """Implements `Clock` on the running loop, which is a `VirtualLoop`. `began`: when it began."""
 
-    def __init__(self) -> None:
+    def __init__(self, began: Timestamp = START_TIMESTAMP) -> None:
         self._time = asyncio.get_running_loop().time
+        self._began = began
 
     def now(self) -> Moment:
         instant = self._time()
         passed = round((instant - START_INSTANT) * MICROS)
-        return Moment(Instant(instant), Timestamp(START_TIMESTAMP + passed))
+        return Moment(Instant(instant), Timestamp(self._began + passed))
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

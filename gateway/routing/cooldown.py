@@ -179,7 +179,8 @@ class Spot:
         if self.rests(now.instant):
             return []
         level = self.level(now.instant) + 1
-        seconds = ladder.seconds(level) * rng.uniform(1.0, 1.0 + JITTER)
+        guessed = ladder.seconds(level)
+        seconds = rng.uniform(guessed, guessed * (1.0 + JITTER))
         return self.rest(
             seconds, source=CooldownSource.LADDER, level=level, trigger=trigger, now=now, rng=rng
         )

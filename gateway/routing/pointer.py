@@ -199,7 +199,8 @@ def _hold(hop: HopState, *, now: Moment, trigger: Trigger, rng: Random) -> list[
     if hop.hold.rests(now.instant):
         return []
     cause = hop.stability.cooldown_multiplier * ready_in(hop, now.instant)
-    seconds = max(hop.stability.cooldown_min_seconds, cause) * rng.uniform(1.0, 1.0 + JITTER)
+    least = max(hop.stability.cooldown_min_seconds, cause)
+    seconds = rng.uniform(least, least * (1.0 + JITTER))
     if seconds <= 0.0:
         return []  # Switched off.
     return hop.hold.rest(seconds, source=CooldownSource.HOLD, trigger=trigger, now=now, rng=rng)

@@ -220,7 +220,8 @@ class Rests:
         if steps is not None:
             events += spot.climb(steps, trigger=trigger, now=now, rng=self._rng)
         if blamed.stated_seconds is not None:
-            seconds = stated_rest(blamed.stated_seconds, stability, self._rng.random())
+            least, most = (stated_rest(blamed.stated_seconds, stability, draw) for draw in (0, 1))
+            seconds = self._rng.uniform(least, most)
             events += spot.rest(
                 seconds, source=CooldownSource.STATED, trigger=trigger, now=now, rng=self._rng
             )
