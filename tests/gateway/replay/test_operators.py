@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from gateway.events import CooldownStarted
 from gateway.replay.operators import play_act
 from gateway.routing.hands import Hands
 from gateway.routing.pool import Pool
@@ -49,4 +50,4 @@ def test_an_act_ends_when_it_ended() -> None:
     row = {"action": "rest", "ts": at(0), "target": "a/model", "until": at(90)}
     events = play_act(Hands(pool, rng=Random(1)), row, NOW)
     assert events is not None
-    assert [each.until for each in events if each.kind == "cooldown_started"] == [at(90)]
+    assert [each.until for each in events if isinstance(each, CooldownStarted)] == [at(90)]
