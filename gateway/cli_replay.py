@@ -185,7 +185,7 @@ def _play(
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
-    from gateway.app import speaks
+    from gateway.config_spoken import speaks
     from gateway.cli_progress import Progress
     from gateway.replay.stage import replay as played
 

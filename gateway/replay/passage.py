@@ -22,7 +22,7 @@ from gateway.units import Clock, Moment
 from gateway.upstream.base import Outgoing, Reply, UpstreamFailure
 from gateway.wire.adapting import Foreign
 from gateway.wire.base import Asked as AskedOfBody
-from gateway.wire.base import ErrorAnswer, Fault
+from gateway.wire.base import ErrorAnswer, Fault, Judge
 
 CONTENT, MORE, END = b"c", b"m", b"e"
 HEADERS_TIMEOUT = "headers_timeout"
@@ -66,13 +66,16 @@ class Passage:
     def read(self, body: bytes) -> AskedOfBody:
         raise NotImplementedError
 
+    def with_model(self, body: bytes, model: str) -> bytes:
+        return body
+
     def judge(self, *, stream: bool) -> Playing:
         return Playing(self.asked.usage)
 
     def error_body(self, answer: ErrorAnswer) -> bytes:
         return b""
 
-    def error_event(self, answer: ErrorAnswer) -> bytes:
+    def error_event(self, answer: ErrorAnswer, after: Judge | None = None) -> bytes:
         return b""
 
     def take(self, target: str, credential: str) -> Tried | None:

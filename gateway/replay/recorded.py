@@ -29,7 +29,7 @@ from gateway.units import MICROS, Moment, RequestId, Timestamp
 
 Item = Mapping[str, Any]
 
-DIALECTS = {"/v1/messages": "anthropic"}
+DIALECTS = {"/v1/messages": "anthropic", "/v1/responses": "responses", "/v1beta/": "gemini"}
 """Endpoint's beginning → what its clients speak; all others speak OpenAI's."""
 
 

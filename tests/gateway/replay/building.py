@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateway import config_file
-from gateway.config import Config
+from gateway.config import Config, Provider
 from gateway.replay.recorded import Recorded, read
 from gateway.units import MICROS, Timestamp
 
@@ -105,5 +105,5 @@ def config(*targets: str) -> Config:
     return config_file.parse(whole, environ={}, name="test.yaml")
 
 
-def speaks(provider: str, client: str) -> bool:
+def speaks(provider: Provider, client: str) -> bool:
     return True
