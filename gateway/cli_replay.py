@@ -185,8 +185,8 @@ def _play(
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
-    from gateway.config_spoken import speaks
     from gateway.cli_progress import Progress
+    from gateway.config_spoken import speaks
     from gateway.replay.stage import replay as played
 
     with Progress("replaying") as progress:
