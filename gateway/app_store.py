@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from gateway.api.context import HistoryQuestionError, HistoryUnavailable, Item
+from gateway.clock import SystemClock
 from gateway.config import Storage
 from gateway.events import Stamped
 from gateway.units import Timestamp
@@ -123,6 +124,12 @@ class Store:
     async def switch_pairs(self, *, filters: Mapping[str, str], bucket_seconds: int) -> list[Item]:
         async with self._reading() as queries:
             return await queries.switch_pairs(filters=filters, bucket_seconds=bucket_seconds)
+
+    async def answer(self, question: str, *, filters: Mapping[str, str]) -> Mapping[str, Any]:
+        async with self._reading() as queries:
+            return await queries.answer(
+                question, filters=filters, now=SystemClock().now().timestamp
+            )
 
     def store(self) -> Mapping[str, Any]:
         return {

@@ -44,6 +44,17 @@ async def stored_request(storage: Storage, *, folder: Path, request_id: str) -> 
     return None if story is None else dict(story)
 
 
+async def stored_answer(
+    storage: Storage, *, folder: Path, question: str, filters: Mapping[str, str | int]
+) -> Item:
+    """What a question comes to. Raises `Unreadable` and `BadFilter`."""
+    from gateway.clock import SystemClock
+
+    async with _opened(storage, folder) as queries:
+        now = SystemClock().now().timestamp
+        return dict(await queries.answer(question, filters=filters, now=now))
+
+
 async def stored_pages(
     storage: Storage, folder: Path, table: str, filters: Mapping[str, str | int]
 ) -> AsyncGenerator[list[Item]]:

@@ -10,7 +10,7 @@ import click
 
 from gateway.cli_asked import Asked, database, note
 from gateway.cli_client import Gateway, Item, Params, Refused, Unreachable, ask, request, tail
-from gateway.cli_database import Unreadable, stored_request, stored_rows
+from gateway.cli_database import Unreadable, stored_answer, stored_request, stored_rows
 from gateway.cli_output import clock_time, length, print_table, styled
 from gateway.cli_sentences import sentence
 from gateway.units import Clock
@@ -37,6 +37,18 @@ async def latest(
             return await stored_rows(
                 database(asked), folder=asked.folder, table=table, filters=filters, limit=limit
             )
+
+
+async def answer(asked: Asked, question: str, params: Params, *, quiet: bool = False) -> Item:
+    """What a question comes to. Raises what `newest` raises."""
+    try:
+        found: Item = await ask(asked.gateway, f"/api/v1/questions/{question}", params)
+    except Unreachable as error:
+        with _instead(asked, error, quiet=quiet):
+            return await stored_answer(
+                database(asked), folder=asked.folder, question=question, filters=params
+            )
+    return found
 
 
 async def follow(

@@ -35,6 +35,7 @@ from storage.filters import (
     write_cursor,
 )
 from storage.models import STREAM, TABLES, StorageError
+from storage.questions import QUESTIONS, TAKEN, Answer, answered
 from storage.rows import Item, event_item, item
 
 BUCKETS_MAX: Final = 5000
@@ -208,6 +209,20 @@ class Queries:
         )
         async with self._snapshot() as connection:
             return [dict(row) for row in await _all(connection, statement)]
+
+    async def answer(
+        self, question: str, *, filters: Filters | None = None, now: Timestamp
+    ) -> Answer:
+        """One of `QUESTIONS`, about the window of `since` and `until` (else the last hour), on one
+        `route` if the filters name it."""
+        asked = checked("requests", filters or {}, limit=1, order="asc")
+        if question not in QUESTIONS or asked.keys() - TAKEN:
+            message = (
+                f"{question!r} is none of {', '.join(QUESTIONS)}, or takes only since, until, route"
+            )
+            raise QueryError(message)
+        async with self._snapshot() as connection:
+            return await answered(connection, question, asked, now)
 
     @asynccontextmanager
     async def _snapshot(self) -> AsyncIterator[AsyncConnection]:

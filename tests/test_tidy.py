@@ -44,6 +44,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "gateway.telemetry.spans",
         "gateway.upstream",
         "storage.filters",
+        "storage.questions*",
         "storage.rollups",
         "dashboards.build",
     ),

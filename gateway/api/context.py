@@ -57,6 +57,10 @@ class History(Protocol):
         self, *, filters: Mapping[str, str], bucket_seconds: int
     ) -> list[Item]: ...
 
+    async def answer(self, question: str, *, filters: Mapping[str, str]) -> Mapping[str, Any]:
+        """`question`, `asks`, `since`, `until`, `gaps` and `items`."""
+        ...
+
     def store(self) -> Mapping[str, Any]:
         """For the status: `ok`, `path`, `last_error`."""
         ...

@@ -78,6 +78,14 @@ async def aggregate(request: web.Request) -> web.Response:
     return json_response({"items": found, "next_cursor": None})
 
 
+async def question(request: web.Request) -> web.Response:
+    """What an operator on call asks of a window: `storage/questions.py` has the list."""
+    context = request.app[CONTEXT]
+    await _settle(context)
+    asked = request.match_info["question"]
+    return json_response(await context.history.answer(asked, filters=dict(request.query)))
+
+
 async def _settle(context: Context) -> None:
     await context.spine.settled("storage", SETTLE_SECONDS)
 

@@ -48,6 +48,7 @@ def application(context: Context) -> web.Application:
             web.get("/api/v1/config", admin(state.config)),
             web.get("/api/v1/requests/{request_id}", admin(history.story)),
             web.get("/api/v1/switches/aggregate", admin(history.aggregate)),
+            web.get("/api/v1/questions/{question}", admin(history.question)),
             *(web.get(f"/api/v1/{name}", admin(history.table)) for name in HISTORY_TABLES),
             web.get("/api/v1/explain", admin(explain.explained)),
             web.post("/api/v1/cooldowns/reset", admin(control.reset)),

@@ -84,6 +84,10 @@ class FakeHistory:
         rows = [row for row in self.tables.get("requests", []) if row["request_id"] == request_id]
         return {"request": rows[0], "candidates": []} if rows else None
 
+    async def answer(self, question: str, *, filters: Mapping[str, str]) -> Mapping[str, Any]:
+        self.asked.append({"question": question, **filters})
+        return {"question": question, "items": []}
+
     async def switch_pairs(self, *, filters: Mapping[str, str], bucket_seconds: int) -> list[Item]:
         self._check()
         return [{"from": "a", "to": "b", "bucket_seconds": bucket_seconds, **filters}]

@@ -130,3 +130,11 @@ async def test_tails_are_counted_bounded_and_given_back() -> None:
         async with asyncio.timeout(5):
             while a.context.tails != history.TAILS_MAX - 1:  # noqa: ASYNC110 - no event tells
                 await asyncio.sleep(0.02)
+
+
+async def test_a_question_is_handed_to_the_history_with_its_window() -> None:
+    async with api() as served:
+        async with served.http.get(f"{served.url}/api/v1/questions/users?since=5") as answer:
+            assert answer.status == 200
+            assert await answer.json() == {"question": "users", "items": []}
+        assert served.history.asked[-1] == {"question": "users", "since": "5"}
