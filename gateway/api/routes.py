@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from gateway.api import console, control, explain, history, inference, models, state
+from gateway.api import console, control, explain, history, inference, models, openapi, state
 from gateway.api.context import CONTEXT, Context
 from gateway.api.endpoints import ENDPOINTS, GEMINI_ROOTS
 from gateway.api.errors import SDK_ROOTS, error_response, not_supported, tell_errors
@@ -44,6 +44,7 @@ def application(context: Context) -> web.Application:
             web.get("/healthz", state.health),
             web.get("/readyz", state.ready),
             web.get("/metrics", state.metrics),
+            web.get("/api/v1/openapi.json", admin(openapi.openapi)),
             web.get("/api/v1/status", admin(state.status)),
             web.get("/api/v1/config", admin(state.config)),
             web.get("/api/v1/requests/{request_id}", admin(history.story)),
