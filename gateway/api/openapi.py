@@ -123,6 +123,10 @@ def _object(*required: str) -> Schema:
 
 
 def _operations() -> tuple[Operation, ...]:
+    return (*_of_history(), *_of_state(), *_of_control())
+
+
+def _of_history() -> tuple[Operation, ...]:
     tables = (
         Operation(
             method="get",
@@ -134,12 +138,6 @@ def _operations() -> tuple[Operation, ...]:
         )
         for name in TABLES
     )
-    acts = [("reset", "/api/v1/cooldowns/reset")]
-    acts += [
-        (act, f"/api/v1/targets/{{provider}}/{{model}}/{act}")
-        for act in ("rest", "drain", "enable")
-    ]
-    acts += [(act, f"/api/v1/routes/{{route}}/{act}") for act in ("pin", "unpin", "clear-penalty")]
     return (
         *tables,
         Operation(
@@ -167,6 +165,11 @@ def _operations() -> tuple[Operation, ...]:
             query=(*TIMES, _parameter("route", TEXT)),
             answer=_object("question", "asks", "since", "until", "gaps", "items"),
         ),
+    )
+
+
+def _of_state() -> tuple[Operation, ...]:
+    return (
         Operation(
             method="get",
             path="/api/v1/status",
@@ -195,6 +198,24 @@ def _operations() -> tuple[Operation, ...]:
             answer=_object("model", "at", "choice", "candidates"),
             errors=("400", "401", "403", "404", "429"),
         ),
+        Operation(
+            method="get",
+            path="/api/v1/openapi.json",
+            summary="This document",
+            answer={"type": "object"},
+            errors=("401", "403", "429"),
+        ),
+    )
+
+
+def _of_control() -> tuple[Operation, ...]:
+    acts = [("reset", "/api/v1/cooldowns/reset")]
+    acts += [
+        (act, f"/api/v1/targets/{{provider}}/{{model}}/{act}")
+        for act in ("rest", "drain", "enable")
+    ]
+    acts += [(act, f"/api/v1/routes/{{route}}/{act}") for act in ("pin", "unpin", "clear-penalty")]
+    return (
         *(
             Operation(
                 method="post",
@@ -213,13 +234,6 @@ def _operations() -> tuple[Operation, ...]:
             body=True,
             answer=_object("config_version", "changes"),
             errors=("400", "401", "403", "422", "429"),
-        ),
-        Operation(
-            method="get",
-            path="/api/v1/openapi.json",
-            summary="This document",
-            answer={"type": "object"},
-            errors=("401", "403", "429"),
         ),
     )
 

@@ -60,6 +60,7 @@ class Passage:
     asked: Asked
     route: RouteState
     name: str
+    keep_alive: bytes = b""
     unused: list[Tried] = field(default_factory=list)
     """Its recorded attempts that have not been played yet."""
 

@@ -153,7 +153,7 @@ class _Stage:
         if route is None:
             self._without_route += 1
             return
-        passage = Passage(asked, route, asked.dialect, list(asked.tried))
+        passage = Passage(asked, route, asked.dialect, unused=list(asked.tried))
         self._upstream.passages[asked.request_id] = passage
         hangs_up = asked.outcome is RequestOutcome.CANCELLED
         patience = asked.duration_seconds - asked.overhead_seconds if hangs_up else None
