@@ -51,6 +51,8 @@ from gateway.units import Clock, Moment
 from gateway.upstream.base import Upstream
 from gateway.upstream.code_assist import CodeAssistUpstream
 from gateway.upstream.direct import DirectUpstream, open_session
+from gateway.upstream.http1.pool import Pool as Connections
+from gateway.upstream.http1.upstream import Http1Upstream
 from gateway.upstream.oauth import accounts
 from gateway.upstream.simulated import SimulatedUpstream
 from storage.journal import Journal, journal_path
@@ -102,7 +104,9 @@ async def running(
         sinks = await _sinks(stack, loaded, clock, rng)
         session = await stack.enter_async_context(open_session())
         simulated = SimulatedUpstream(clock=clock, rng=rng)
-        direct = DirectUpstream(session)
+        connections = Connections()
+        stack.push_async_callback(connections.close)
+        direct = Http1Upstream(connections, DirectUpstream(session))
         held = await stack.enter_async_context(accounts(session, clock=clock, folder=loaded.folder))
         upstreams = _upstreams(direct, simulated, CodeAssistUpstream(direct, held))
         prices = Prices()

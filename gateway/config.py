@@ -69,6 +69,14 @@ class Responses(StrEnum):
     CHAT = "chat"
 
 
+class HttpClient(StrEnum):
+    """Who makes the connections to a provider."""
+
+    OWN = "own"
+    AIOHTTP = "aiohttp"
+    """Slower, and used to more kinds of servers."""
+
+
 class GenAIConventions(StrEnum):
     """Whose names spans use for what is about models."""
 
@@ -342,6 +350,7 @@ class Provider:
     """Of the dialect `openai`: whether it serves `/responses`; `auto` goes by the address."""
     prices: Mapping[str, Price] = field(default_factory=dict)
     """By glob over its models; asked before the built-in price table, the first that fits."""
+    http_client: HttpClient = HttpClient.OWN
     internal: bool = False
     """Ours: it is sent the trace of a request, which nobody else's business is."""
     timeouts: Timeouts = Timeouts()

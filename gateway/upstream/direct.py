@@ -20,7 +20,7 @@ from yarl import URL
 
 from gateway.events import Failure
 from gateway.upstream.base import Outgoing, Reply, Upstream, UpstreamFailure
-from gateway.wire.headers import credential_header, default_version
+from gateway.upstream.outgoing import request_headers
 
 DNS_TTL_SECONDS = 60
 """Long enough to spare a look-up per call, short enough to follow a provider's move."""
@@ -75,7 +75,7 @@ class DirectUpstream:
                 response = await self._session.post(
                     _url(outgoing),
                     data=outgoing.body,
-                    headers=_headers(outgoing),
+                    headers=request_headers(outgoing),
                     allow_redirects=False,
                     timeout=aiohttp.ClientTimeout(total=None, connect=timeouts.connect_seconds),
                     trace_request_ctx=progress,
@@ -150,20 +150,6 @@ def _url(outgoing: Outgoing) -> URL:
     query = f"?{outgoing.query}" if outgoing.query else ""
     base = outgoing.provider.base_url.rstrip("/")
     return URL(f"{base}{outgoing.path}{query}", encoded=True)
-
-
-def _headers(outgoing: Outgoing) -> list[tuple[str, str]]:
-    key = outgoing.credential.key.reveal()
-    added = (
-        credential_header(outgoing.dialect, outgoing.headers, key),
-        default_version(outgoing.dialect, outgoing.headers),
-        # The client gets the bytes that come; compressed ones would have to be decoded on the way.
-        ("Accept-Encoding", "identity"),
-    )
-    headers = [*outgoing.headers, *(header for header in added if header is not None)]
-    # aiohttp would let `x-a` replace an earlier `X-A`; of one spelling it keeps both.
-    spelled: dict[str, str] = {}
-    return [(spelled.setdefault(name.lower(), name), value) for name, value in headers]
 
 
 # -- the exception map -----------------------------------------------------------------------------

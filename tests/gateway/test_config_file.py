@@ -255,6 +255,7 @@ providers:
     quota_groups: {i: [j]}
     billing: flat
     internal: true
+    http_client: aiohttp
     responses: native
     timeouts: {connect_seconds: 9, headers_seconds: 10, first_content_seconds: 11, idle_seconds: 12}
     prices: {"f": {input_per_million: 1, output_per_million: 2, cached_per_million: 0.1, cache_write_per_million: 3}}

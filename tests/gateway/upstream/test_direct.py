@@ -13,8 +13,10 @@ import pytest
 
 from gateway.config import Timeouts
 from gateway.events import Failure
-from gateway.upstream.base import Outgoing, Reply, UpstreamFailure
+from gateway.upstream.base import Outgoing, Reply, Upstream, UpstreamFailure
 from gateway.upstream.direct import DirectUpstream, failure_of, open_session
+from gateway.upstream.http1.pool import Pool
+from gateway.upstream.http1.upstream import Http1Upstream
 from tests.gateway.upstream.sending import outgoing, raw_server, read, writes
 from tests.upstream import Answer, ScriptedUpstream
 
@@ -22,13 +24,20 @@ QUICK = Timeouts(connect_seconds=0.1, headers_seconds=0.1)
 OK_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 
-@pytest.fixture
-async def direct() -> AsyncIterator[DirectUpstream]:
+@pytest.fixture(params=["aiohttp", "own"])
+async def direct(request: pytest.FixtureRequest) -> AsyncIterator[Upstream]:
+    """Both clients: aiohttp's is the other's oracle."""
     async with open_session() as session:
-        yield DirectUpstream(session)
+        aiohttps = DirectUpstream(session)
+        if request.param == "aiohttp":
+            yield aiohttps
+            return
+        pool = Pool()
+        yield Http1Upstream(pool, aiohttps)
+        await pool.close()
 
 
-async def failing(direct: DirectUpstream, call: Outgoing) -> tuple[Failure, str, bool]:
+async def failing(direct: Upstream, call: Outgoing) -> tuple[Failure, str, bool]:
     """How `call` fails, in its head or in its body."""
     with pytest.raises(UpstreamFailure) as caught:
         await _sent_and_read(direct, call)
@@ -36,7 +45,7 @@ async def failing(direct: DirectUpstream, call: Outgoing) -> tuple[Failure, str,
     return caught.value.failure, caught.value.reason, caught.value.processed
 
 
-async def _sent_and_read(direct: DirectUpstream, call: Outgoing) -> None:
+async def _sent_and_read(direct: Upstream, call: Outgoing) -> None:
     reply = await direct.send(call)
     try:
         await read(reply)
@@ -48,7 +57,7 @@ async def _sent_and_read(direct: DirectUpstream, call: Outgoing) -> None:
 
 
 async def test_path_query_headers_and_body_arrive_as_they_were_given(
-    direct: DirectUpstream, upstream: ScriptedUpstream
+    direct: Upstream, upstream: ScriptedUpstream
 ) -> None:
     body = b'{"model": "model-a",  "note":"\\u00e9 \xc3\xa9"}'
     headers = (
@@ -75,7 +84,7 @@ async def test_path_query_headers_and_body_arrive_as_they_were_given(
 
 
 async def test_nothing_is_added_that_the_client_did_not_send(
-    direct: DirectUpstream, upstream: ScriptedUpstream
+    direct: Upstream, upstream: ScriptedUpstream
 ) -> None:
     reply = await direct.send(outgoing(upstream.openai_url, headers=(), key=""))
     await read(reply)
@@ -92,7 +101,7 @@ async def test_nothing_is_added_that_the_client_did_not_send(
     ],
 )
 async def test_anthropic_gets_its_key_in_the_form_of_the_clients_version(
-    direct: DirectUpstream, upstream: ScriptedUpstream, version: str | None, name: str, value: str
+    direct: Upstream, upstream: ScriptedUpstream, version: str | None, name: str, value: str
 ) -> None:
     headers = (("anthropic-version", version),) if version else ()
     reply = await direct.send(outgoing(upstream.url, dialect="anthropic", headers=headers))
@@ -105,7 +114,7 @@ async def test_anthropic_gets_its_key_in_the_form_of_the_clients_version(
 
 
 async def test_cookies_of_a_provider_are_not_sent_back_to_it(
-    direct: DirectUpstream, upstream: ScriptedUpstream
+    direct: Upstream, upstream: ScriptedUpstream
 ) -> None:
     upstream.default = Answer(headers={"set-cookie": "a=b; Path=/"})
     for _ in range(2):
@@ -117,7 +126,7 @@ async def test_cookies_of_a_provider_are_not_sent_back_to_it(
 
 
 async def test_a_single_answer_comes_byte_for_byte_and_its_connection_serves_the_next(
-    direct: DirectUpstream, upstream: ScriptedUpstream
+    direct: Upstream, upstream: ScriptedUpstream
 ) -> None:
     body = b'{"a":  1}\n'
     upstream.default = Answer(status=201, body=body, headers={"X-Request-Id": "r1"})
@@ -131,7 +140,7 @@ async def test_a_single_answer_comes_byte_for_byte_and_its_connection_serves_the
     assert upstream.connections == 1
 
 
-async def test_repeated_headers_stay_repeated(direct: DirectUpstream) -> None:
+async def test_repeated_headers_stay_repeated(direct: Upstream) -> None:
     head = OK_HEAD + b"X-A: 1\r\nx-a: 2\r\nContent-Length: 2\r\n\r\n"
     async with raw_server(writes(head, b"{}")) as url:
         reply = await direct.send(outgoing(url))
@@ -143,7 +152,7 @@ async def test_repeated_headers_stay_repeated(direct: DirectUpstream) -> None:
 
 
 async def test_stream_chunks_come_before_the_stream_is_over(
-    direct: DirectUpstream, upstream: ScriptedUpstream
+    direct: Upstream, upstream: ScriptedUpstream
 ) -> None:
     gate = asyncio.Event()
     upstream.default = Answer(before_content=gate)
@@ -158,7 +167,7 @@ async def test_stream_chunks_come_before_the_stream_is_over(
 
 
 async def test_an_answer_that_is_compressed_all_the_same_comes_decoded(
-    direct: DirectUpstream, upstream: ScriptedUpstream
+    direct: Upstream, upstream: ScriptedUpstream
 ) -> None:
     packed = gzip.compress(b'{"packed": true}')
     upstream.default = Answer(body=packed, headers={"content-encoding": "gzip"})
@@ -166,7 +175,7 @@ async def test_an_answer_that_is_compressed_all_the_same_comes_decoded(
 
 
 async def test_errors_and_redirects_come_back_as_answers(
-    direct: DirectUpstream, upstream: ScriptedUpstream
+    direct: Upstream, upstream: ScriptedUpstream
 ) -> None:
     for status in (302, 307, 404, 429, 500, 529):
         planned = Answer(status=status, headers={"location": f"{upstream.url}/x"}, body=b"no")
@@ -177,7 +186,7 @@ async def test_errors_and_redirects_come_back_as_answers(
     assert {hit.path for hit in upstream.hits} == {"/v1/chat/completions"}
 
 
-async def test_a_head_of_forty_kilobytes_is_read(direct: DirectUpstream) -> None:
+async def test_a_head_of_forty_kilobytes_is_read(direct: Upstream) -> None:
     policy = b"Content-Security-Policy: " + b"a" * 40_000 + b"\r\n"
     async with raw_server(writes(OK_HEAD + policy + b"Content-Length: 2\r\n\r\n{}")) as url:
         assert await read(await direct.send(outgoing(url))) == b"{}"
@@ -187,7 +196,7 @@ async def test_a_head_of_forty_kilobytes_is_read(direct: DirectUpstream) -> None
 
 
 async def test_closing_an_unread_answer_ends_the_call_upstream(
-    direct: DirectUpstream, upstream: ScriptedUpstream
+    direct: Upstream, upstream: ScriptedUpstream
 ) -> None:
     upstream.default = Answer(hang_after=1)
     reply = await direct.send(outgoing(upstream.openai_url, stream=True))
@@ -198,7 +207,7 @@ async def test_closing_an_unread_answer_ends_the_call_upstream(
 
 
 async def test_a_cancelled_send_ends_the_call_upstream(
-    direct: DirectUpstream, upstream: ScriptedUpstream
+    direct: Upstream, upstream: ScriptedUpstream
 ) -> None:
     upstream.default = Answer(hang=True)
     async with asyncio.TaskGroup() as group:
@@ -210,7 +219,7 @@ async def test_a_cancelled_send_ends_the_call_upstream(
 
 
 async def test_a_reader_that_is_cancelled_can_still_close(
-    direct: DirectUpstream, upstream: ScriptedUpstream
+    direct: Upstream, upstream: ScriptedUpstream
 ) -> None:
     upstream.default = Answer(hang_after=0)
     reply = await direct.send(outgoing(upstream.openai_url, stream=True))
@@ -224,7 +233,7 @@ async def test_a_reader_that_is_cancelled_can_still_close(
 # -- the exception map -----------------------------------------------------------------------------
 
 
-async def test_a_closed_port_is_refused_and_surely_not_processed(direct: DirectUpstream) -> None:
+async def test_a_closed_port_is_refused_and_surely_not_processed(direct: Upstream) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
@@ -232,12 +241,12 @@ async def test_a_closed_port_is_refused_and_surely_not_processed(direct: DirectU
         assert await failing(direct, call) == (Failure.CONNECT, "refused", False)
 
 
-async def test_a_host_without_address_is_a_dns_failure(direct: DirectUpstream) -> None:
+async def test_a_host_without_address_is_a_dns_failure(direct: Upstream) -> None:
     call = outgoing("http://no-such-host.invalid")
     assert await failing(direct, call) == (Failure.CONNECT, "dns", False)
 
 
-async def test_a_port_that_speaks_no_tls_is_a_tls_failure(direct: DirectUpstream) -> None:
+async def test_a_port_that_speaks_no_tls_is_a_tls_failure(direct: Upstream) -> None:
     async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1)
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
@@ -248,7 +257,7 @@ async def test_a_port_that_speaks_no_tls_is_a_tls_failure(direct: DirectUpstream
         assert await failing(direct, call) == (Failure.CONNECT, "tls", False)
 
 
-async def test_a_handshake_that_never_ends_is_a_connect_timeout(direct: DirectUpstream) -> None:
+async def test_a_handshake_that_never_ends_is_a_connect_timeout(direct: Upstream) -> None:
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
 
@@ -257,13 +266,13 @@ async def test_a_handshake_that_never_ends_is_a_connect_timeout(direct: DirectUp
         assert await failing(direct, call) == (Failure.CONNECT, "connect_timeout", False)
 
 
-async def test_a_url_of_another_scheme_is_a_bad_url(direct: DirectUpstream) -> None:
+async def test_a_url_of_another_scheme_is_a_bad_url(direct: Upstream) -> None:
     for url in ("ftp://127.0.0.1", "no url", "http://"):
         assert await failing(direct, outgoing(url)) == (Failure.CONNECT, "bad_url", False)
 
 
 async def test_a_key_with_a_line_break_is_not_sent(
-    direct: DirectUpstream, upstream: ScriptedUpstream
+    direct: Upstream, upstream: ScriptedUpstream
 ) -> None:
     call = outgoing(upstream.openai_url, key="key\r\nx-evil: 1")
     assert await failing(direct, call) == (Failure.UNKNOWN, "unsendable", False)
@@ -271,7 +280,7 @@ async def test_a_key_with_a_line_break_is_not_sent(
 
 
 async def test_headers_that_do_not_come_in_time_end_the_call(
-    direct: DirectUpstream, upstream: ScriptedUpstream
+    direct: Upstream, upstream: ScriptedUpstream
 ) -> None:
     upstream.default = Answer(hang=True)
     call = outgoing(upstream.openai_url, timeouts=QUICK)
@@ -281,7 +290,7 @@ async def test_headers_that_do_not_come_in_time_end_the_call(
 
 
 async def test_the_headers_clock_runs_on_a_kept_connection_too(
-    direct: DirectUpstream, upstream: ScriptedUpstream
+    direct: Upstream, upstream: ScriptedUpstream
 ) -> None:
     upstream.plan(Answer(), Answer(hang=True))
     await read(await direct.send(outgoing(upstream.openai_url)))
@@ -291,7 +300,7 @@ async def test_the_headers_clock_runs_on_a_kept_connection_too(
 
 
 async def test_the_headers_clock_does_not_time_the_body(
-    direct: DirectUpstream, upstream: ScriptedUpstream
+    direct: Upstream, upstream: ScriptedUpstream
 ) -> None:
     gate = asyncio.Event()
     upstream.default = Answer(before_content=gate)
@@ -302,7 +311,7 @@ async def test_the_headers_clock_does_not_time_the_body(
 
 
 async def test_a_reset_before_the_headers_may_have_been_processed(
-    direct: DirectUpstream, upstream: ScriptedUpstream
+    direct: Upstream, upstream: ScriptedUpstream
 ) -> None:
     upstream.default = Answer(reset=True)
     call = outgoing(upstream.openai_url)
@@ -310,7 +319,7 @@ async def test_a_reset_before_the_headers_may_have_been_processed(
 
 
 async def test_a_server_that_hangs_up_before_the_headers_disconnected(
-    direct: DirectUpstream,
+    direct: Upstream,
 ) -> None:
     async with raw_server(writes()) as url:
         gone = (Failure.RESET_BEFORE_CONTENT, "disconnected", True)
@@ -318,7 +327,7 @@ async def test_a_server_that_hangs_up_before_the_headers_disconnected(
 
 
 async def test_a_kept_connection_that_the_server_closes_at_reuse_is_not_asked_twice(
-    direct: DirectUpstream,
+    direct: Upstream,
 ) -> None:
     heads = 0
 
@@ -349,7 +358,7 @@ async def test_a_kept_connection_that_the_server_closes_at_reuse_is_not_asked_tw
     ],
     ids=["another protocol", "tls on a plain port", "a broken header", "too long", "a bad chunk"],
 )
-async def test_what_is_no_http_is_a_bad_success(direct: DirectUpstream, head: bytes) -> None:
+async def test_what_is_no_http_is_a_bad_success(direct: Upstream, head: bytes) -> None:
     async with raw_server(writes(head)) as url:
         assert await failing(direct, outgoing(url)) == (Failure.BAD_SUCCESS, "bad_http", True)
 
@@ -362,19 +371,19 @@ async def test_what_is_no_http_is_a_bad_success(direct: DirectUpstream, head: by
     ],
     ids=["shorter than promised", "no last chunk"],
 )
-async def test_a_body_that_is_not_whole_is_truncated(direct: DirectUpstream, rest: bytes) -> None:
+async def test_a_body_that_is_not_whole_is_truncated(direct: Upstream, rest: bytes) -> None:
     async with raw_server(writes(OK_HEAD + rest)) as url:
         truncated = (Failure.RESET_BEFORE_CONTENT, "truncated", True)
         assert await failing(direct, outgoing(url)) == truncated
 
 
-async def test_a_body_without_a_stated_end_may_end_anywhere(direct: DirectUpstream) -> None:
+async def test_a_body_without_a_stated_end_may_end_anywhere(direct: Upstream) -> None:
     async with raw_server(writes(OK_HEAD + b"\r\nall of it")) as url:
         assert await read(await direct.send(outgoing(url))) == b"all of it"
 
 
 async def test_a_body_that_is_not_what_its_encoding_says_is_a_bad_success(
-    direct: DirectUpstream,
+    direct: Upstream,
 ) -> None:
     head = OK_HEAD + b"Content-Encoding: gzip\r\nContent-Length: 9\r\n\r\nnot gzip!"
     async with raw_server(writes(head)) as url:
@@ -383,7 +392,7 @@ async def test_a_body_that_is_not_what_its_encoding_says_is_a_bad_success(
 
 
 async def test_a_stream_cut_within_its_body_gives_what_came_and_then_fails(
-    direct: DirectUpstream, upstream: ScriptedUpstream
+    direct: Upstream, upstream: ScriptedUpstream
 ) -> None:
     upstream.default = Answer(cut_after=2)
     reply = await direct.send(outgoing(upstream.openai_url, stream=True))
