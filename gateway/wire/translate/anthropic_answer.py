@@ -36,7 +36,7 @@ def read(body: bytes, context: Context) -> Answer:
         text(fields.get("id")),
         text(fields.get("model")),
         parts,
-        stops.ANTHROPIC.get(fields.get("stop_reason"), Stop.DONE),
+        stops.ANTHROPIC.get(text(fields.get("stop_reason")), Stop.DONE),
         text(fields.get("stop_sequence")),
         stops.anthropic_used(mapping(fields.get("usage"))),
     )

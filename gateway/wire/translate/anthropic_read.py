@@ -78,9 +78,13 @@ def read(body: bytes) -> Conversation:
     return talk
 
 
+def _cache(block: Json) -> Json | None:
+    return mapping(block.get("cache_control")) or None
+
+
 def _texts(value: object) -> list[Text]:
     return [
-        Text(text(block.get("text")), block.get("cache_control"))
+        Text(text(block.get("text")), _cache(block))
         for block in objects(value)
         if block.get("type") == "text"
     ]
@@ -100,13 +104,13 @@ def _parts(content: object, lost: set[str]) -> list[Part]:
 
 
 def _text_block(block: Json, _: set[str]) -> list[Part]:
-    return [Text(text(block.get("text")), block.get("cache_control"))]
+    return [Text(text(block.get("text")), _cache(block))]
 
 
 def _media_block(block: Json, _: set[str]) -> list[Part]:
     source = mapping(block.get("source"))
     kind: Literal["image", "file"] = "image" if block["type"] == "image" else "file"
-    cache = block.get("cache_control")
+    cache = _cache(block)
     match source.get("type"):
         case "text":
             return [Text(text(source.get("data")), cache)]
@@ -128,14 +132,14 @@ def _media_block(block: Json, _: set[str]) -> list[Part]:
 
 def _call_block(block: Json, _: set[str]) -> list[Part]:
     given = json_text(mapping(block.get("input")))
-    cache = block.get("cache_control")
+    cache = _cache(block)
     return [Call(text(block.get("id")), text(block.get("name")), given, cache=cache)]
 
 
 def _result_block(block: Json, lost: set[str]) -> list[Part]:
     inner = _parts(block.get("content"), lost)
     kept = [each for each in inner if isinstance(each, Text | Media)]
-    name, cache = text(block.get("tool_use_id")), block.get("cache_control")
+    name, cache = text(block.get("tool_use_id")), _cache(block)
     return [Result(name, "", kept, is_error=block.get("is_error") is True, cache=cache)]
 
 
@@ -174,7 +178,7 @@ def _tools(fields: Json) -> list[Tool]:
             text(each.get("description")),
             mapping(each.get("input_schema")),
             strict=flag(each.get("strict")),
-            cache=each.get("cache_control"),
+            cache=_cache(each),
         )
         for each in objects(fields.get("tools"))
         if "input_schema" in each
@@ -182,7 +186,7 @@ def _tools(fields: Json) -> list[Tool]:
 
 
 def _choose(talk: Conversation, choice: Json) -> None:
-    kind = choice.get("type")
+    kind = text(choice.get("type"))
     if kind == "tool":
         talk.choice = insisted(text(choice.get("name")), talk.tools)
     elif kind in _MODES:

@@ -56,7 +56,7 @@ class MessagesReader:
         told = _DECODE(data, _Event)
         if told is None:
             return
-        if not self._started and told.type not in ("error", "ping"):
+        if not self._started and text(told.type) not in ("error", "ping"):
             self._started = True
             message = mapping(told.message)
             self._count(message.get("usage"))
@@ -83,7 +83,7 @@ class MessagesReader:
     def _message_delta(self, told: _Event) -> None:
         self._count(told.usage)
         if told.delta is not None and told.delta.stop_reason:
-            stop = stops.ANTHROPIC.get(told.delta.stop_reason, Stop.DONE)
+            stop = stops.ANTHROPIC.get(text(told.delta.stop_reason), Stop.DONE)
             self._writer.finish(stop, text(told.delta.stop_sequence))
 
     def _delta(self, delta: _Delta) -> None:

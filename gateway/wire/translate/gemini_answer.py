@@ -34,7 +34,7 @@ def read(body: bytes, context: Context) -> Answer:
     parts: list[Part] = []
     stop = Stop.FILTERED  # Without a candidate the prompt was blocked.
     if candidates:
-        reason = candidates[0].get("finishReason")
+        reason = text(candidates[0].get("finishReason"))
         if reason in stops.GEMINI_FAULTS:
             message = f"the model failed: {reason}"
             raise ValueError(message)

@@ -97,10 +97,10 @@ class GeminiReader:
                     self._calls += 1
                     self._writer.call(call.id, call.name, call.seal)
                     self._writer.arguments(call.arguments)
-        reason = candidate.finishReason
+        reason = text(candidate.finishReason)
         if reason in stops.GEMINI_FAULTS:
             told = text(candidate.finishMessage) or f"the model failed: {reason}"
-            self._writer.failed(Failed(told, str(reason), status=500))
+            self._writer.failed(Failed(told, reason, status=500))
         elif reason:
             self._finish(stops.GEMINI.get(reason, Stop.DONE))
 

@@ -36,7 +36,7 @@ def read(body: bytes, context: Context) -> Answer:
         text(fields.get("id")),
         text(fields.get("model")),
         parts,
-        stops.CHAT.get(choices[0].get("finish_reason"), Stop.DONE),
+        stops.CHAT.get(text(choices[0].get("finish_reason")), Stop.DONE),
         used=stops.chat_used(fields.get("usage")),
     )
 

@@ -165,13 +165,13 @@ def _parts(content: object) -> list[Part]:
 def _part(part: Json) -> Part | None:
     match part.get("type"):
         case "text":
-            return Text(text(part.get("text")), part.get("cache_control"))
+            return Text(text(part.get("text")), mapping(part.get("cache_control")) or None)
         case "refusal":
             return Refusal(text(part.get("refusal")))
         case "image_url":
             told = mapping(part.get("image_url"))
             image = from_url("image", text(told.get("url")), detail=text(told.get("detail")))
-            image.cache = part.get("cache_control")
+            image.cache = mapping(part.get("cache_control")) or None
             return image
         case "input_audio":
             sound = mapping(part.get("input_audio"))
@@ -204,7 +204,7 @@ def _tool(tool: Json, talk: Conversation) -> None:
             text(told.get("description")),
             mapping(told.get("parameters")),
             strict=flag(told.get("strict")),
-            cache=tool.get("cache_control"),
+            cache=mapping(tool.get("cache_control")) or None,
         )
     )
 
@@ -220,7 +220,7 @@ def _choice(value: object, talk: Conversation) -> Choice | None:
             mapping(each.get("function")).get("name") for each in objects(allowed.get("tools"))
         ]
         talk.tools = [tool for tool in talk.tools if tool.name in names]
-        return Choice(_MODES.get(allowed.get("mode"), "auto"))
+        return Choice(_MODES.get(text(allowed.get("mode")), "auto"))
     name = text(mapping(told.get("function")).get("name"))
     return insisted(name, talk.tools) if told else None
 

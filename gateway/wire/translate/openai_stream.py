@@ -11,7 +11,7 @@ from gateway.wire.translate import stops
 from gateway.wire.translate.errors import failed_of, openai_error
 from gateway.wire.translate.neutral import Context, Failed, Json, Seal, Stop, Used
 from gateway.wire.translate.openai_answer import google_seal, signed
-from gateway.wire.translate.reading import made_id, mapping, objects, quoted, text
+from gateway.wire.translate.reading import made_id, mapping, objects, quoted, text, whole
 from gateway.wire.translate.seals import wrapped
 from gateway.wire.translate.streaming import HELD_CHARS_MAX, Typed, Writer
 
@@ -124,7 +124,7 @@ class ChatReader:
             self._fail(choice.error, data)
         elif choice.finish_reason:
             self._finished = True
-            self._writer.finish(stops.CHAT.get(choice.finish_reason, Stop.DONE))
+            self._writer.finish(stops.CHAT.get(text(choice.finish_reason), Stop.DONE))
         if choice.usage and (used := stops.chat_used(choice.usage)) is not None:
             self._writer.usage(used)  # Moonshot has it here.
 
@@ -139,7 +139,7 @@ class ChatReader:
 
     def _called(self, call: _Call) -> None:
         function = call.function or _Function()
-        index, call_id = call.index, text(call.id)
+        index, call_id = whole(call.index), text(call.id)
         here = self._call
         # Some number all their calls 0; a name with another id is another call all the same.
         another = here is None or here[0] != index

@@ -158,7 +158,7 @@ def _parts(content: object) -> list[Part]:
 def _part(part: Json) -> Part:
     match part.get("type"):
         case "input_text" | "output_text" | "text" | "summary_text":
-            return Text(text(part.get("text")), part.get("cache_control"))
+            return Text(text(part.get("text")), mapping(part.get("cache_control")) or None)
         case "refusal":
             return Refusal(text(part.get("refusal")))
         case "input_image" if not part.get("file_id"):
@@ -214,7 +214,7 @@ def _choice(value: object, talk: Conversation) -> Choice | None:
     if told.get("type") == "allowed_tools":
         names = [each.get("name") for each in objects(told.get("tools"))]
         talk.tools = [tool for tool in talk.tools if tool.name in names]
-        return Choice(_MODES.get(told.get("mode"), "auto"))
+        return Choice(_MODES.get(text(told.get("mode")), "auto"))
     name = text(told.get("name")) or text(told.get("type"))
     return insisted(name, talk.tools) if told else None
 
