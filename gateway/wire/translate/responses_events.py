@@ -32,6 +32,9 @@ from gateway.wire.translate.responses_answer import (
 )
 from gateway.wire.translate.streaming import HELD_CHARS_MAX
 
+_NO_PROBABILITIES: Json = {"logprobs": []}
+"""OpenAI's SDK asks for the field."""
+
 
 class ResponsesWriter:
     __slots__ = (
@@ -182,7 +185,8 @@ class ResponsesWriter:
             part = content_of(Text("") if kind == "text" else Refusal(""))
             self._part("content_part.added", item, part)
             name = "output_text" if kind == "text" else "refusal"
-            self._head(f"response.{name}.delta", item["id"], content_index=0)
+            more = _NO_PROBABILITIES if kind == "text" else {}
+            self._head(f"response.{name}.delta", item["id"], content_index=0, **more)
         self._open = {"item": item}
 
     def _part(self, kind: str, item: Json, part: Json) -> None:
@@ -203,7 +207,9 @@ class ResponsesWriter:
             case "text" | "refusal":
                 part = content_of(Text(told) if kind == "text" else Refusal(told))
                 name = ("output_text", "text") if kind == "text" else ("refusal", "refusal")
-                self._event(f"response.{name[0]}.done", **self._place(item), **{name[1]: told})
+                more = _NO_PROBABILITIES if kind == "text" else {}
+                text = {name[1]: told, **more}
+                self._event(f"response.{name[0]}.done", **self._place(item), **text)
                 self._part("content_part.done", item, part)
                 item = message_item(item["id"], [part])
             case "thought":

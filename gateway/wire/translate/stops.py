@@ -126,7 +126,7 @@ def to_responses(used: Used) -> Json:
         "input_tokens": used.input,
         "input_tokens_details": {
             "cached_tokens": used.cached,
-            **({"cache_write_tokens": used.written} if used.written else {}),
+            "cache_write_tokens": used.written,
         },
         "output_tokens": used.output,
         "output_tokens_details": {"reasoning_tokens": used.reasoning},

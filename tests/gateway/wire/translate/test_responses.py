@@ -192,7 +192,7 @@ def test_the_events_of_a_text_are_the_sequence_that_codex_and_the_sdks_take() ->
     whole = made[-1]["response"]
     assert whole["status"] == "completed"
     assert whole["output"] == [made[-2]["item"]]
-    assert whole["usage"]["input_tokens_details"] == {"cached_tokens": 60}
+    assert whole["usage"]["input_tokens_details"] == {"cached_tokens": 60, "cache_write_tokens": 0}
     assert whole["usage"]["output_tokens_details"] == {"reasoning_tokens": 10}
     assert {each["item_id"] for each in made[3:8]} == {made[2]["item"]["id"]}
     assert whole["created_at"] == 7
