@@ -35,7 +35,7 @@ from gateway.app_store import Store
 from gateway.clock import SystemClock
 from gateway.config import Config, Dialect
 from gateway.config_file import Loaded
-from gateway.config_spoken import speaks
+from gateway.config_spoken import serves
 from gateway.events import ProcessStarted, ProcessStopped
 from gateway.relay.loop import Relay
 from gateway.routing.hands import Hands
@@ -173,7 +173,7 @@ def _context(
     host: str | None,
 ) -> Context:
     config, now = loaded.config, clock.now()
-    pool = Pool(config, rng=rng, now=now, speaks=speaks)
+    pool = Pool(config, rng=rng, now=now, speaks=serves)
     relay = Relay(
         pool=pool,
         upstreams=upstreams,

@@ -186,17 +186,17 @@ def _play(
     from multiprocessing import get_context
 
     from gateway.cli_progress import Progress
-    from gateway.config_spoken import speaks
+    from gateway.config_spoken import serves
     from gateway.replay.stage import replay as played
 
     with Progress("replaying") as progress:
         if theirs is None:
-            return [played(recorded, mine.config, speaks=speaks, unseen=unseen, progress=progress)]
+            return [played(recorded, mine.config, speaks=serves, unseen=unseen, progress=progress)]
         if len(recorded.requests) < PARALLEL_REQUESTS:
             configs = (mine.config, theirs.config)
-            return [played(recorded, each, speaks=speaks, unseen=unseen) for each in configs]
+            return [played(recorded, each, speaks=serves, unseen=unseen) for each in configs]
         # Spawned, not forked: a fork would take the progress bar's thread's locks along.
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            other = pool.submit(played, recorded, theirs.config, speaks=speaks, unseen=unseen)
-            own = played(recorded, mine.config, speaks=speaks, unseen=unseen, progress=progress)
+            other = pool.submit(played, recorded, theirs.config, speaks=serves, unseen=unseen)
+            own = played(recorded, mine.config, speaks=serves, unseen=unseen, progress=progress)
             return [own, other.result()]

@@ -258,7 +258,7 @@ class AttemptFinished:
     billing: str = ""
     """Billing class of the provider."""
     changes: str = ""
-    """What the request was changed in for this target, such as `translated adapted:thinking`."""
+    """What the request was changed in for this target, such as `translated:openai->anthropic adapted:thinking`."""
     excerpt: str = ""
     """Of a failure of no known class: the provider's words, redacted and cut to 300 characters."""
     quota_remaining: float | None = None

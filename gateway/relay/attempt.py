@@ -7,99 +7,39 @@ comes `commit`, after which the stream is passed on as it comes, whatever happen
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
 
-from gateway.events import Failure, Usage
+from gateway.events import Failure
 from gateway.relay.answering import UNBUFFERED, Answer, Headers, own_headers
-from gateway.relay.inbound import Dropped, Emit, Inbound
+from gateway.relay.exchange import Exchange, Exchanges, Flow, unreadable
+from gateway.relay.inbound import Emit, Inbound
 from gateway.relay.patience import Patience
+from gateway.relay.progress import (
+    AttemptFailed,
+    ErrorReply,
+    Progress,
+    bad_of,
+    bad_success,
+    broken,
+    is_told,
+    read_error,
+)
 from gateway.routing.call import Call
 from gateway.routing.classify import Verdict, classify, classify_fault
-from gateway.routing.quota import remaining_share
 from gateway.routing.redaction import MASK
-from gateway.routing.steps import Bad, Seen, Send
+from gateway.routing.steps import Bad, Send
 from gateway.routing.vendors import vendor_of
 from gateway.units import Clock
 from gateway.upstream.base import Outgoing, Reply, Upstream, UpstreamFailure
 from gateway.wire.base import Fault, Judge
-from gateway.wire.headers import to_client
-from gateway.wire.whole_frames import WholeFrames
 
 HELD_BYTES_MAX = 64 * 1024 * 1024
 """Of one answer before its first content: a single answer is held whole, and judged, first."""
-ERROR_BYTES_MAX = 1024 * 1024
-"""Of an error's body: enough for any sentence, too little to fill memory with."""
-ERROR_SECONDS = 5.0
-"""For an error's body, once its status is known."""
 TAIL_SECONDS = 1.0
 """How long an upstream may keep a stream open after its terminal marker."""
 CLOCK_SLACK_SECONDS = 0.05
 """A timer rings this much early or late; the deadline is told from the provider's clock by it."""
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorReply:
-    """An upstream's error answer, kept in case it is the client's own fault and is handed on."""
-
-    status: int
-    headers: Headers
-    body: bytes
-
-
-Priced: TypeAlias = Callable[[str, Usage | None], float | None]
-"""What tokens of an answer cost, by what the model that served calls itself."""
-
-
-def _nobody_knows(served_model: str, usage: Usage | None) -> float | None:
-    return None
-
-
-class AttemptFailed(Exception):
-    """This attempt is over before or after content; `bad` says how."""
-
-    def __init__(self, bad: Bad, reply: ErrorReply | None = None) -> None:
-        super().__init__(bad.failure)
-        self.bad = bad
-        self.reply = reply
-
-
-@dataclass(slots=True)
-class Progress:
-    """What the attempt has come to; read by the relay however it ends."""
-
-    reply: Reply | None = None
-    judge: Judge | None = None
-    committed: bool = False
-    error_told: bool = False
-    """The client has seen the upstream's own error event."""
-    bytes_sent: int = 0
-    priced: Priced = _nobody_knows
-    dropped: tuple[str, ...] = ()
-    """Fields of the body that the target was not sent."""
-
-    def seen(self) -> Seen:
-        headers: Mapping[str, str] = self.reply.headers if self.reply is not None else {}
-        upstream_id = headers.get("request-id") or headers.get("x-request-id") or ""
-        usage = self._usage()
-        return Seen(
-            status=self.reply.status if self.reply is not None else None,
-            upstream_request_id=upstream_id[:128],
-            bytes_sent=self.bytes_sent,
-            usage=usage,
-            cost_usd=self.priced(self.judge.served_model if self.judge else "", usage),
-            dropped=self.dropped,
-            quota_remaining=remaining_share(headers),
-        )
-
-    def _usage(self) -> Usage | None:
-        """As the provider counted; of a stream that did not end, at least what came."""
-        judge = self.judge
-        if judge is None or judge.done or not judge.pieces:
-            return judge.usage if judge is not None else None
-        counted = judge.usage or Usage()
-        return replace(counted, output_tokens=max(counted.output_tokens or 0, judge.pieces))
 
 
 @dataclass(slots=True)
@@ -108,7 +48,7 @@ class Attempt:
 
     call: Call
     send: Send
-    inbound: Inbound
+    exchanges: Exchanges
     answer: Answer
     clock: Clock
     emit: Emit
@@ -117,9 +57,20 @@ class Attempt:
     """Loop time at which the first content must be there."""
     _waiting: Patience | None = None
 
+    @property
+    def inbound(self) -> Inbound:
+        return self.exchanges.inbound
+
+    @property
+    def exchange(self) -> Exchange:
+        exchange = self.progress.exchange
+        assert exchange is not None
+        return exchange
+
     async def run(self, upstream: Upstream) -> None:
         loop = asyncio.get_running_loop()
         self._until = loop.time() + self.send.timeouts.first_content_seconds
+        self.progress.exchange = self.exchanges.of(self.send)
         try:
             reply = await upstream.send(self._outgoing())
         except UpstreamFailure as failure:
@@ -129,7 +80,7 @@ class Attempt:
         try:
             if not 200 <= reply.status <= 299:
                 raise await self._refused(reply)
-            judge = self.inbound.wire.judge(stream=self.inbound.facts.stream)
+            judge = self.exchange.wire.judge(stream=self.inbound.facts.stream)
             self.progress.judge = judge
             if self.inbound.facts.stream:
                 await self._stream(reply, judge)
@@ -140,9 +91,8 @@ class Attempt:
             await reply.close()
 
     def _outgoing(self) -> Outgoing:
-        send, inbound = self.send, self.inbound
-        body, self.progress.dropped = self._body()
-        headers = tuple(inbound.upstream_headers)
+        send, inbound, exchange = self.send, self.inbound, self.exchange
+        headers = tuple(exchange.headers)
         if send.provider.internal:
             trace = f"00-{inbound.facts.trace_id}-{send.span_id}-01"
             headers += (("traceparent", trace),)
@@ -150,19 +100,15 @@ class Attempt:
             provider=send.provider,
             credential=send.credential,
             model=send.model,
-            dialect=inbound.wire.name,
-            path=inbound.path_for(send.model),
-            query=inbound.query,
+            dialect=exchange.wire.name,
+            path=exchange.path,
+            query=exchange.query,
             headers=headers,
-            body=body,
+            body=exchange.body,
             stream=inbound.facts.stream,
             timeouts=send.timeouts,
             session=inbound.session_word,
         )
-
-    def _body(self) -> Dropped:
-        send = self.send
-        return self.inbound.body_for(send.model, send.drop, adapted=send.adapt)
 
     # -- a single answer -----------------------------------------------------------------------
 
@@ -176,7 +122,7 @@ class Attempt:
             ) is not None:
                 size += len(chunk)
                 if size > HELD_BYTES_MAX:
-                    raise AttemptFailed(_bad_success("too_large"))
+                    raise AttemptFailed(bad_success("too_large"))
                 parts.append(chunk)
                 judge.feed(chunk)
         except TimeoutError:
@@ -186,7 +132,10 @@ class Attempt:
         judge.end()
         if judge.fault is not None:
             raise AttemptFailed(self._faulty(judge.fault))
-        body = b"".join(parts)
+        try:
+            body = self.exchange.answer(b"".join(parts))
+        except ValueError:
+            raise AttemptFailed(self._faulty(unreadable())) from None
         self._commit()
         await self.answer.whole(reply.status, self._headers(reply), body)
         self.progress.bytes_sent = len(body)
@@ -201,10 +150,10 @@ class Attempt:
     async def _stream(self, reply: Reply, judge: Judge) -> None:
         chunks = reply.chunks()
         head = await self._head(chunks, judge)
-        frames = WholeFrames()
+        flow = self.progress.flow = self.exchange.flow()
         self._commit()
         await self.answer.begin(reply.status, [*self._headers(reply), *UNBUFFERED])
-        await self._pass_on(self._cleared(frames.feed(head), judge))
+        await self._pass_on(self._cleared(flow.feed(head), judge))
         try:
             while not judge.done and judge.fault is None:
                 chunk = await self._next(chunks, self.send.timeouts.idle_seconds)
@@ -212,16 +161,17 @@ class Attempt:
                     judge.end()
                     break
                 judge.feed(chunk)
-                await self._pass_on(self._cleared(frames.feed(chunk), judge))
+                await self._pass_on(self._cleared(flow.feed(chunk), judge))
         except TimeoutError:
             raise AttemptFailed(Bad(failure=Failure.IDLE_TIMEOUT, reason="idle")) from None
         except UpstreamFailure as failure:
-            raise AttemptFailed(_broken(failure.reason)) from failure
+            raise AttemptFailed(broken(failure.reason)) from failure
         if judge.fault is not None:
-            self.progress.error_told = judge.fault.reason == "error_event"
+            told = self.progress.told
+            self.progress.error_told = told is not None and is_told(told.fault)
             verdict = self._verdict(judge.fault)
-            raise AttemptFailed(_broken(verdict.reason, verdict.message))
-        await self._tail(chunks, frames)
+            raise AttemptFailed(broken(verdict.reason, verdict.message))
+        await self._tail(chunks, flow)
         await self.answer.end()
 
     async def _head(self, chunks: AsyncIterator[bytes], judge: Judge) -> bytes:
@@ -237,7 +187,7 @@ class Attempt:
                         break
                     size += len(chunk)
                     if size > HELD_BYTES_MAX:
-                        raise AttemptFailed(_bad_success("too_large"))
+                        raise AttemptFailed(bad_success("too_large"))
                     held.append(chunk)
                     judge.feed(chunk)
         except TimeoutError:
@@ -253,15 +203,15 @@ class Attempt:
         with self._waiting.of(seconds):
             return await anext(chunks, None)
 
-    async def _tail(self, chunks: AsyncIterator[bytes], frames: WholeFrames) -> None:
+    async def _tail(self, chunks: AsyncIterator[bytes], flow: Flow) -> None:
         """What comes behind the terminal marker: the answer is whole, so nothing here is a failure."""
         try:
             async with asyncio.timeout(TAIL_SECONDS):
                 async for chunk in chunks:
-                    await self._pass_on(frames.feed(chunk))
+                    await self._pass_on(flow.feed(chunk))
         except (TimeoutError, UpstreamFailure):
             pass
-        await self._pass_on(frames.rest())
+        await self._pass_on(flow.rest())
 
     async def _pass_on(self, chunk: bytes) -> None:
         if chunk:
@@ -273,33 +223,41 @@ class Attempt:
         self.emit(self.call.committed(self.clock.now()))
 
     def _headers(self, reply: Reply) -> Headers:
-        headers = [*to_client(reply.pairs()), *own_headers(self.call)]
-        if self.progress.dropped:
-            headers.append(("x-evenkeel-dropped", ", ".join(self.progress.dropped)))
+        exchange = self.exchange
+        kept = exchange.headers_to_client(reply.pairs(), stream=self.inbound.facts.stream)
+        headers = [*kept, *own_headers(self.call)]
+        if exchange.translated:
+            headers.append(("x-evenkeel-translated", exchange.translated))
+        if exchange.dropped:
+            headers.append(("x-evenkeel-dropped", ", ".join(exchange.dropped)))
         return headers
 
     # -- what went wrong -----------------------------------------------------------------------
 
     async def _refused(self, reply: Reply) -> AttemptFailed:
-        body = await _read_error(reply)
+        body = await read_error(reply)
         key = self.send.credential.key.reveal()
         verdict = classify(
             status=reply.status,
             headers={name.lower(): value for name, value in reply.pairs()},
             body=body,
             vendor=vendor_of(self.send.provider, self.send.model),
-            dialect=self.inbound.wire.name,
+            dialect=self.exchange.wire.name,
             rules=self.send.provider.errors,
             now=self.clock.now().timestamp,
             credential_key=key,
         )
-        kept = ErrorReply(reply.status, to_client(reply.pairs()), self._masked(body))
-        return AttemptFailed(replace(_bad(verdict), repairs=self._repairs(verdict)), kept)
+        kept = ErrorReply(
+            reply.status,
+            self.exchange.headers_to_client(reply.pairs(), stream=False),
+            self._masked(self.exchange.refusal(reply.status, body)),
+        )
+        return AttemptFailed(replace(bad_of(verdict), repairs=self._repairs(verdict)), kept)
 
     def _repairs(self, verdict: Verdict) -> tuple[str, ...]:
         if verdict.foreign is None:
             return ()
-        return self.inbound.adapt(self.send.model, self.send.drop, verdict.foreign)
+        return self.exchanges.adapt(self.send, verdict.foreign)
 
     def _cleared(self, chunk: bytes, judge: Judge) -> bytes:
         """What is passed on of a chunk: an error event may name the credential's key."""
@@ -317,14 +275,14 @@ class Attempt:
             fault,
             headers={name.lower(): value for name, value in reply.pairs()},
             vendor=vendor_of(self.send.provider, self.send.model),
-            dialect=self.inbound.wire.name,
+            dialect=self.exchange.wire.name,
             rules=self.send.provider.errors,
             now=self.clock.now().timestamp,
             credential_key=self.send.credential.key.reveal(),
         )
 
     def _faulty(self, fault: Fault) -> Bad:
-        return _bad(self._verdict(fault))
+        return bad_of(self._verdict(fault))
 
     def _unanswered(self, failure: UpstreamFailure, at: float) -> Bad:
         """A failure below HTTP before content. `at`: loop time, where it may be the deadline's."""
@@ -349,40 +307,3 @@ class Attempt:
             reason="first_content",
             message=f"The provider sent no content within {seconds:g} s.",
         )
-
-
-async def _read_error(reply: Reply) -> bytes:
-    """As much of an error's body as comes in time; what is missing cannot change its status."""
-    body = bytearray()
-    try:
-        async with asyncio.timeout(ERROR_SECONDS):
-            async for chunk in reply.chunks():
-                body += chunk[: ERROR_BYTES_MAX - len(body)]
-                if len(body) >= ERROR_BYTES_MAX:
-                    break
-    except (TimeoutError, UpstreamFailure):
-        pass
-    return bytes(body)
-
-
-def _bad(verdict: Verdict) -> Bad:
-    return Bad(
-        failure=verdict.failure,
-        reason=verdict.reason,
-        scope=verdict.scope,
-        stated_seconds=verdict.stated_seconds,
-        message=verdict.message,
-        excerpt=verdict.excerpt,
-    )
-
-
-def _bad_success(reason: str) -> Bad:
-    return Bad(
-        failure=Failure.BAD_SUCCESS,
-        reason=reason,
-        message=f"The provider's answer is no success: {reason}.",
-    )
-
-
-def _broken(reason: str, message: str = "") -> Bad:
-    return Bad(failure=Failure.STREAM_BROKEN, reason=reason, message=message)

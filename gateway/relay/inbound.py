@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 from urllib.parse import quote
 
+from gateway.config import Provider
+from gateway.config_spoken import spoken
 from gateway.events import Event
 from gateway.routing.steps import Facts
 from gateway.wire.adapting import Foreign, adapt
@@ -49,6 +51,10 @@ class Inbound:
     def __post_init__(self) -> None:
         self.query = to_upstream_query(self.raw_query)
         self.upstream_headers = to_upstream(self.raw_headers)
+
+    def asked_as_is(self, provider: Provider) -> bool:
+        """Whether `provider` is asked in the client's own dialect."""
+        return spoken(provider, self.wire.name) == self.wire.name
 
     def path_for(self, model: str) -> str:
         return self.path.replace("{model}", quote(model, safe=MODEL_CHARS))

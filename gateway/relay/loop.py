@@ -15,8 +15,10 @@ from typing import assert_never
 from gateway.config import Dialect
 from gateway.events import Event, Failure, RequestOutcome
 from gateway.relay.answering import Answer, ClientGone, Headers, answer_error, own_headers
-from gateway.relay.attempt import Attempt, AttemptFailed, ErrorReply, Progress
+from gateway.relay.attempt import Attempt
+from gateway.relay.exchange import Exchanges
 from gateway.relay.inbound import Emit, Inbound
+from gateway.relay.progress import AttemptFailed, ErrorReply, Progress
 from gateway.routing.call import Call, Phase
 from gateway.routing.pool import Pool
 from gateway.routing.prices import Prices
@@ -28,6 +30,8 @@ from gateway.wire.base import ErrorAnswer
 
 CLIENT_CLOSED = 499
 """What the history calls the status of a request whose client went away before any answer."""
+
+MICROSECONDS = 1_000_000
 
 OWN_FAULT_STATUS: Mapping[Failure, int] = {
     Failure.BAD_REQUEST: 400,
@@ -66,8 +70,11 @@ class Relay:
         """Answers one request, whatever happens. Raises only `CancelledError`."""
         now = self._clock.now()
         self._tell(self._pool, self._pool.expire(now))
-        call = Call(self._pool, route, inbound.facts, now=now, rng=self._rng)
-        carried = _Carried(call, self._pool, inbound, answer)
+        exchanges = Exchanges(inbound, created=int(now.timestamp // MICROSECONDS))
+        call = Call(
+            self._pool, route, inbound.facts, now=now, rng=self._rng, cannot=exchanges.cannot
+        )
+        carried = _Carried(call, self._pool, exchanges, answer)
         outcome, status = RequestOutcome.CANCELLED, CLIENT_CLOSED
         try:
             outcome, status = await self._run(carried)
@@ -105,7 +112,7 @@ class Relay:
         attempt = Attempt(
             call=call,
             send=send,
-            inbound=carried.inbound,
+            exchanges=carried.exchanges,
             answer=carried.answer,
             clock=self._clock,
             emit=lambda events: self._tell(carried.pool, events),
@@ -151,12 +158,13 @@ class Relay:
 class _Carried:
     """One request under way."""
 
-    __slots__ = ("answer", "call", "inbound", "last_reply", "pool", "progress")
+    __slots__ = ("answer", "call", "exchanges", "inbound", "last_reply", "pool", "progress")
 
-    def __init__(self, call: Call, pool: Pool, inbound: Inbound, answer: Answer) -> None:
+    def __init__(self, call: Call, pool: Pool, exchanges: Exchanges, answer: Answer) -> None:
         self.call = call
         self.pool = pool
-        self.inbound = inbound
+        self.exchanges = exchanges
+        self.inbound = exchanges.inbound
         self.answer = answer
         self.progress = Progress()
         self.last_reply: ErrorReply | None = None
@@ -181,7 +189,7 @@ async def _end_broken(carried: _Carried, bad: Bad) -> None:
             message=reason,
             request_id=carried.inbound.facts.request_id,
         )
-        event = carried.inbound.wire.error_event(error, carried.progress.judge)
+        event = carried.inbound.wire.error_event(error, carried.progress.told)
         await carried.answer.write(event)
     await carried.answer.end()
 

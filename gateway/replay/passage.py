@@ -10,9 +10,10 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 
+from gateway.config import Provider
 from gateway.events import AttemptOutcome, Failure, Usage
-from gateway.relay.attempt import AttemptFailed
 from gateway.relay.inbound import Dropped, Inbound
+from gateway.relay.progress import AttemptFailed
 from gateway.replay.chance import Chance
 from gateway.replay.recorded import Asked, Tried
 from gateway.replay.weather import Known, Weather
@@ -107,7 +108,10 @@ class Passage:
 
 
 class _Inbound(Inbound):
-    """Without a body there is nothing to rewrite."""
+    """Without a body there is nothing to rewrite, and nothing to translate."""
+
+    def asked_as_is(self, provider: Provider) -> bool:
+        return True
 
     def body_for(self, model: str, drop: tuple[str, ...] = (), *, adapted: bool = False) -> Dropped:
         return b"", ()

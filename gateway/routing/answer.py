@@ -18,7 +18,9 @@ RETRY_AFTER_MAX_SECONDS = 30.0
 
 LIMITS = frozenset({Failure.RATE_LIMITED.value, Failure.QUOTA_EXHAUSTED.value})
 NO_MODEL = frozenset({Failure.MODEL_NOT_FOUND.value, Failure.UNSUPPORTED.value})
-NO_DIALECT = frozenset({SkipReason.DIALECT.value})
+UNTRANSLATABLE = "untranslatable"
+"""Cause of a target that is passed over because the request means nothing in its dialect."""
+NO_DIALECT = frozenset({SkipReason.DIALECT.value, UNTRANSLATABLE})
 TOO_LONG = frozenset({SkipReason.CONTEXT_SIZE.value, Failure.CONTEXT_TOO_LONG.value})
 FOR_GOOD = (
     NO_MODEL
@@ -41,7 +43,7 @@ class Part:
     ready_in_seconds: float | None
     """0 = now; None = nobody knows, or not without a change."""
     message: str = ""
-    """The provider's own sentence, redacted; empty for a skipped candidate."""
+    """The provider's own sentence, redacted; of a skipped candidate, what is the request's own matter."""
     limit: bool = False
     """It is a limit that stands in the way, though `reason` does not say so."""
 
@@ -99,7 +101,7 @@ def _status(parts: Sequence[Part]) -> tuple[int, str]:
     if reasons <= NO_MODEL:
         return 404, "model_not_found"
     if reasons <= NO_DIALECT:
-        return 400, "dialect"
+        return 400, UNTRANSLATABLE if UNTRANSLATABLE in reasons else "dialect"
     if reasons <= TOO_LONG:
         return 400, "context_too_long"
     binding = min(parts, key=_ready)

@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from gateway.events import AttemptOutcome, Event, Failure, RequestFinished, RequestOutcome
 from gateway.routing.answer import refuse
-from gateway.routing.choosing import Skip, Wanted
+from gateway.routing.choosing import Cannot, Skip, Wanted, always_can
 from gateway.routing.clocks import LEASE_SLACK_SECONDS, attempt_timeouts, deadline_seconds
 from gateway.routing.cooldown import Trigger
 from gateway.routing.parts import parts
@@ -58,7 +58,14 @@ class Call:
     """One request on one route of one pool."""
 
     def __init__(
-        self, pool: Pool, route: RouteState, facts: Facts, *, now: Moment, rng: Random
+        self,
+        pool: Pool,
+        route: RouteState,
+        facts: Facts,
+        *,
+        now: Moment,
+        rng: Random,
+        cannot: Cannot = always_can,
     ) -> None:
         self.facts = facts
         self.route = route
@@ -76,6 +83,7 @@ class Call:
             request=facts.request_id,
             seat=self._seating.seat,
             new_session=self._seating.new_session,
+            cannot=cannot,
         )
         cold, new = self._seating.seat is None, self._seating.new_session
         pool.arrive(route, cold=cold, new_session=new, now=now)

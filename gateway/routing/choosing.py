@@ -15,6 +15,7 @@ from typing import TypeAlias
 from gateway.config import Provider
 from gateway.events import SkipReason
 from gateway.routing.affinity import Seat
+from gateway.routing.answer import UNTRANSLATABLE
 from gateway.routing.order import Rank, ordered
 from gateway.routing.probing import on_trial
 from gateway.routing.readiness import (
@@ -45,6 +46,12 @@ ON_TRIAL = "on_trial"
 
 Speaks: TypeAlias = Callable[[Provider, str], bool]
 """Whether a provider can serve a client's dialect."""
+Cannot: TypeAlias = Callable[[Provider, str], str]
+"""Why a provider and its model cannot be asked this very request; empty where they can."""
+
+
+def always_can(provider: Provider, model: str) -> str:
+    return ""
 
 
 @dataclass(slots=True)
@@ -71,6 +78,8 @@ class Wanted:
     """It has tested a credential already; one is enough for one request."""
     new_session: bool = False
     """The first request of a session with a name: after a return it may have to hold back."""
+    cannot: Cannot = always_can
+    """Asked of targets in their turn only: it may be work to find out."""
     arrived: bool = True
     """It is counted among the route's arrivals; not so one that somebody only asks about."""
 
@@ -85,6 +94,8 @@ class Skip:
     reason: SkipReason
     cause: str = ""
     until: Instant | None = None
+    message: str = ""
+    """A sentence for the client, where this is the request's own matter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +288,8 @@ def unable(
     dearer = BILLING_RANK[provider.config.billing] > BILLING_RANK[first]
     if dearer and not route.chain.route.allow_metered_fallback:
         return Skip(hop, "", SkipReason.BILLING_CLASS)
+    if why := wanted.cannot(provider.config, target.model):
+        return Skip(hop, "", SkipReason.DIALECT, UNTRANSLATABLE, message=why)
     return None
 
 

@@ -37,6 +37,7 @@ def parts(attempts: Sequence[Attempt], skips: Sequence[Skip], now: Instant) -> t
                 credential=key[1],
                 reason=skip.cause or skip.reason.value,
                 ready_in_seconds=_ready(skip, now),
+                message=skip.message,
                 limit=skip.cause == POOL_WIDE and skip.hop.target.provider.guard.last in LIMITS,
             )
     return tuple(listed.values())

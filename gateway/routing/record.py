@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.config import Dialect
 from gateway.events import (
     AttemptFinished,
     AttemptOutcome,
@@ -175,7 +174,7 @@ class Record:
             usage=seen.usage,
             cost_usd=seen.cost_usd,
             billing=candidate.target.provider.config.billing,
-            changes=_changes(attempt, facts, seen),
+            changes=_changes(attempt, seen),
             excerpt=_excerpt(bad),
             quota_remaining=seen.quota_remaining,
         )
@@ -274,10 +273,9 @@ def _excerpt(bad: Bad | None) -> str:
     return (bad.excerpt or bad.message)[:EXCERPT_MAX]
 
 
-def _changes(attempt: Attempt, facts: Facts, seen: Seen) -> str:
+def _changes(attempt: Attempt, seen: Seen) -> str:
     """What the request was changed in for this target, in words that stay the same."""
-    dialect = attempt.candidate.target.provider.config.dialect
-    words = [] if dialect in (facts.dialect, Dialect.SIMULATED) else ["translated"]
+    words = [f"translated:{seen.translated}"] if seen.translated else []
     words += [f"adapted:{part}" for part in attempt.adapted]
     words += [f"dropped:{part}" for part in seen.dropped]
     return " ".join(words)

@@ -116,5 +116,7 @@ class Seen:
     cost_usd: float | None = None
     dropped: tuple[str, ...] = ()
     """Fields of the body that the target was not sent."""
+    translated: str = ""
+    """From which dialect to which; empty where the target speaks the client's."""
     quota_remaining: float | None = None
     """The smallest share that its headers say is left of a limit."""

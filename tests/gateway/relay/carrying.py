@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from random import Random
@@ -21,7 +21,7 @@ from gateway.config import (
     Stability,
     Timeouts,
 )
-from gateway.config_spoken import speaks
+from gateway.config_spoken import serves
 from gateway.events import AttemptFinished, RequestFinished
 from gateway.relay.answering import Answer, ClientGone, Headers
 from gateway.relay.inbound import Inbound
@@ -139,17 +139,20 @@ async def carrier(
     timeouts: Timeouts | None = None,
     stability: Stability | None = None,
     keys: tuple[str, ...] = ("key-1",),
+    dialects: Sequence[Dialect] = (),
 ) -> AsyncIterator[Carrier]:
+    """`dialects`: of the providers, in their order; by default all speak `wire`."""
     names = "abcdefgh"[: len(upstreams)]
+    spoken = dialects or [Dialect(wire.name)] * len(names)
     providers = {
         name: Provider(
             name=name,
-            dialect=Dialect(wire.name),
-            base_url=upstream.openai_url if wire is OPENAI else upstream.url,
+            dialect=dialect,
+            base_url=upstream.openai_url if dialect is Dialect.OPENAI else upstream.url,
             credentials=tuple(Credential(name=key, key=Secret(f"{name}-{key}")) for key in keys),
             timeouts=timeouts or Timeouts(),
         )
-        for name, upstream in zip(names, upstreams, strict=True)
+        for name, upstream, dialect in zip(names, upstreams, spoken, strict=True)
     }
     targets = tuple(RouteTarget(target=f"{name}/model-{name}") for name in names)
     config = Config(
@@ -162,7 +165,7 @@ async def carrier(
         config,
         rng=rng,
         now=clock.now(),
-        speaks=speaks,
+        speaks=serves,
     )
     async with open_session() as session:
         direct = DirectUpstream(session)

@@ -137,12 +137,13 @@ def test_a_request_that_nobody_served_has_no_end_of_a_stream() -> None:
 
 
 def test_an_attempt_tells_what_was_changed_and_the_words_of_an_unknown_failure() -> None:
-    it, record = play(), Record(replace(facts(), dialect="anthropic"), "coder")
-    seen = replace(SEEN, dropped=("thinking",), quota_remaining=0.25)
+    it, record = play(), Record(facts(), "coder")
+    change = "anthropic->openai"
+    seen = replace(SEEN, translated=change, dropped=("thinking",), quota_remaining=0.25)
     for failure, excerpt in ((Failure.UNKNOWN, "w" * 300), (Failure.OVERLOADED, "")):
         attempt = record.begin(candidate(it, 0), span_id="s", now=at(0.0))
         attempt.adapted = ("tool_ids",)
         record.failed(attempt, replace(bad(failure), message="w" * 500))
         event = record.attempt_event(attempt, AttemptOutcome.FAILED, now=at(1.0), seen=seen)
-        assert event.changes == "translated adapted:tool_ids dropped:thinking"
+        assert event.changes == f"translated:{change} adapted:tool_ids dropped:thinking"
         assert (event.excerpt, event.quota_remaining, event.billing) == (excerpt, 0.25, "metered")
