@@ -35,6 +35,15 @@ def problems(provider: Provider, path: str) -> Iterator[Problem]:
         seen.setdefault(credential.oauth, credential.name)
 
 
+def terms(provider: Provider) -> Iterator[str]:
+    """What whoever configures this dialect should know before anything is sent."""
+    if provider.dialect is Dialect.CODE_ASSIST:
+        yield (
+            f"providers.{provider.name}: the terms of Code Assist forbid most programs but the "
+            "vendor's own, and accounts have been closed for it; see docs/code-assist.md"
+        )
+
+
 def _account(oauth: OAuth, here: str) -> Iterator[Problem]:
     given = {
         "client_id": bool(oauth.client_id),

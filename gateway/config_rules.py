@@ -76,6 +76,7 @@ def check(config: Config, *, providers: Collection[str]) -> list[Problem]:
 def warn(config: Config) -> list[str]:
     """What is allowed but probably not meant, one line each with its path."""
     found = [line for each in config.providers.values() for line in _doubts(each, config.server)]
+    found += [line for each in config.providers.values() for line in config_oauth.terms(each)]
     for n, route in enumerate(config.routes):
         for m, each in enumerate(route.targets):
             provider = config.providers.get(each.provider)

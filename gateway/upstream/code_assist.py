@@ -37,7 +37,8 @@ class CodeAssistUpstream:
     async def send(self, outgoing: Outgoing) -> Reply:
         method = wire.method_of(outgoing.path)
         if not method:
-            raise UpstreamFailure(Failure.UNSUPPORTED, "unsupported_endpoint", processed=False)
+            # Not `unsupported`: that would rest the target for those who ask what it has.
+            raise UpstreamFailure(Failure.BAD_REQUEST, "unsupported_endpoint", processed=False)
         timeouts = outgoing.timeouts
         try:
             # Whatever has to be fetched first, an attempt's head is there in the usual time.

@@ -45,7 +45,8 @@ def lines(it: Provider) -> list[str]:
 def test_an_account_that_names_everything_is_sound() -> None:
     it = provider(ACCOUNT)
     assert lines(it) == []
-    assert warn(Config(providers={it.name: it})) == []
+    [said] = warn(Config(providers={it.name: it}))
+    assert said.startswith("providers.gemini_cli: the terms of Code Assist forbid")
     assert (
         lines(provider(replace(ACCOUNT, refresh_token=Secret(""), token_file="token.json"))) == []
     )

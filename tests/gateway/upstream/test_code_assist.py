@@ -141,7 +141,7 @@ async def test_counting_is_asked_in_its_own_form(
 async def test_embeddings_are_not_offered_and_nobody_is_asked(
     sender: CodeAssistUpstream, endpoint: TokenEndpoint, method: str
 ) -> None:
-    with pytest.raises(UpstreamFailure, match="unsupported: unsupported_endpoint"):
+    with pytest.raises(UpstreamFailure, match="bad_request: unsupported_endpoint"):
         await sender.send(outgoing(endpoint.account(), method))
     assert not endpoint.upstream.hits
 
