@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 from urllib.parse import quote
 
-from gateway.config import Provider
+from gateway.config import Dialect, Provider
 from gateway.config_spoken import spoken
 from gateway.relay.answering import JSON_TYPE, Headers
 from gateway.relay.inbound import MODEL_CHARS, Inbound
 from gateway.routing.steps import Send
+from gateway.wire import code_assist
 from gateway.wire.adapting import Foreign, adapt
 from gateway.wire.anthropic import AnthropicWire
 from gateway.wire.base import ClientError, Fault, Judge, Wire
@@ -131,7 +132,7 @@ class Exchanges:
     def cannot(self, provider: Provider, model: str) -> str:
         """Why the request cannot be put into the provider's dialect; empty where it can."""
         if self.inbound.asked_as_is(provider):
-            return ""
+            return _not_offered(provider, self.inbound.path)
         made = self._translated(provider, model)
         return made.message if isinstance(made, ClientError) else ""
 
@@ -216,6 +217,13 @@ def unreadable() -> Fault:
 
 def _generates(path: str) -> bool:
     return path in GENERATES or path.endswith(GENERATES_AT_GOOGLE)
+
+
+def _not_offered(provider: Provider, path: str) -> str:
+    """Of Gemini's methods Code Assist has those that make an answer, and counting."""
+    if provider.dialect is not Dialect.CODE_ASSIST or code_assist.method_of(path):
+        return ""
+    return f"Code Assist has no {path.rpartition(':')[2]}."
 
 
 def _own_headers(request: TranslatedRequest, *, stream: bool) -> Headers:

@@ -139,6 +139,10 @@ class Scene:
         outcomes = {(row["provider"], row["outcome"]) for row in await self.attempts()}
         assert {("first", "ok"), ("first", "failed"), ("second", "ok")} <= outcomes
 
+    def dialects_of_second(self) -> set[str]:
+        """In which dialects the second provider was asked."""
+        return {turn_of(hit).dialect for hit in self.second.hits if hit.method == "POST"}
+
 
 async def _ended(process: asyncio.subprocess.Process) -> None:
     """The client and whatever it left behind in its session."""

@@ -57,9 +57,10 @@ async def test_it_edits_a_file(tmp_path: Path) -> None:
         assert {row["outcome"] for row in await s.requests()} == {"ok"}
 
 
-async def test_it_survives_a_fallback_within_its_session(tmp_path: Path) -> None:
+@pytest.mark.parametrize("other", ["openai", "anthropic"])
+async def test_it_survives_a_fallback_within_its_session(tmp_path: Path, other: str) -> None:
     """Its test refuses the first edit; who is asked to mend it is down, and the other one does."""
-    async with scene(tmp_path, dialects=OPENAI) as s:
+    async with scene(tmp_path, dialects=("openai", other)) as s:
 
         def first(hit: Hit) -> Answer:
             once = len(s.first.hits) == 1
@@ -74,3 +75,4 @@ async def test_it_survives_a_fallback_within_its_session(tmp_path: Path) -> None
         assert (s.folder / FILE).read_text().strip() == GOOD
         assert GOOD not in s.first.hits[0].body.decode()
         await s.rescued()
+        assert s.dialects_of_second() == {other}

@@ -84,10 +84,12 @@ async def test_it_uses_a_tool(tmp_path: Path, dialect: str, model: Model) -> Non
 
 
 @each_model
+@pytest.mark.parametrize("other", ["openai", "anthropic"])
 async def test_it_survives_a_fallback_between_its_turns(
-    tmp_path: Path, dialect: str, model: Model
+    tmp_path: Path, dialect: str, model: Model, other: str
 ) -> None:
-    async with scene(tmp_path, dialects=(dialect, dialect), calls=CALLS, falls=True) as s:
+    async with scene(tmp_path, dialects=(dialect, other), calls=CALLS, falls=True) as s:
         assert await two_turns(s, model(s)) == SECOND
         assert SECRET_OF_THE_FILE in s.script.results
         await s.rescued()
+        assert s.dialects_of_second() == {other}

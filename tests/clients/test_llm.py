@@ -6,6 +6,8 @@ import json
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.clients.answers import Call
 from tests.clients.scenes import ROUTE, Ran, Scene, scene
 
@@ -49,6 +51,8 @@ async def test_it_uses_a_tool(tmp_path: Path) -> None:
         await s.used_its_tool(await ask(s, "--functions", FUNCTIONS))
 
 
-async def test_it_survives_a_fallback_within_its_session(tmp_path: Path) -> None:
-    async with scene(tmp_path, dialects=OPENAI, calls=CALLS, falls=True) as s:
+@pytest.mark.parametrize("other", ["openai", "anthropic"])
+async def test_it_survives_a_fallback_within_its_session(tmp_path: Path, other: str) -> None:
+    async with scene(tmp_path, dialects=("openai", other), calls=CALLS, falls=True) as s:
         await s.survived(await ask(s, "--functions", FUNCTIONS))
+        assert s.dialects_of_second() == {other}

@@ -98,10 +98,14 @@ async def test_it_uses_a_tool(tmp_path: Path, client: Client, dialect: str) -> N
 
 
 @each_client
+@pytest.mark.parametrize("other", ["openai", "responses", "anthropic", "gemini"])
 async def test_it_survives_a_fallback_between_its_turns(
-    tmp_path: Path, client: Client, dialect: str
+    tmp_path: Path, client: Client, dialect: str, other: str
 ) -> None:
-    async with scene(tmp_path, dialects=(dialect, dialect), calls=CALLS, falls=True) as s:
+    if other == "responses" != dialect:
+        other = dialect  # A provider that has Responses is still asked for chat by all others.
+    async with scene(tmp_path, dialects=(dialect, other), calls=CALLS, falls=True) as s:
         assert await client(s) == SECOND
+        assert s.dialects_of_second() == {other}
         assert SECRET_OF_THE_FILE in s.script.results
         await s.rescued()

@@ -176,7 +176,8 @@ async def test_tokens_are_counted_and_embeddings_are_not_offered(tmp_path: Path)
         refused = await p.served.client.post(
             "/v1beta/models/gemini_cli/gemini-3-pro:embedContent", {"content": {"parts": []}}
         )
-        assert 400 <= refused.status <= 499, refused.body
+        assert refused.status == 400, refused.body
+        assert b"no target could answer" in refused.body
         assert {hit.path for hit in calls(p.cli)} == {"/v1internal:countTokens"}
         after = await p.ask("gemini_cli/gemini-3-pro")
         assert (after.status, after.provider) == (200, "gemini_cli")
@@ -195,3 +196,15 @@ async def test_no_secret_of_an_account_is_shown(tmp_path: Path) -> None:
         shown += (tmp_path / "evenkeel.db").read_bytes().decode("latin-1")
         assert "client-1" in shown
         assert not [secret for secret in ("client-secret-1", "access-1") if secret in shown]
+
+
+async def test_a_chat_client_is_served_by_translation(tmp_path: Path) -> None:
+    async with pair(tmp_path) as p:
+        for stream in (False, True):
+            got = await p.served.client.chat("gemini_cli/gemini-3-pro", stream=stream)
+            assert (got.status, got.provider) == (200, "gemini_cli"), got.body
+            assert b"from" in got.body
+        assert [hit.path.rpartition(":")[2] for hit in calls(p.cli)] == [
+            "generateContent",
+            "streamGenerateContent",
+        ]

@@ -62,4 +62,5 @@ async def test_it_survives_a_fallback_within_its_session(
     async with scene(tmp_path, dialects=dialects, route=client.route, calls=calls, falls=True) as s:
         ran = await client.ask(s, PROMPT)
         await s.survived(ran)
+        assert s.dialects_of_second() == {dialects[1]}
     note(client, column, ran)
