@@ -42,6 +42,8 @@ BUCKETS_MAX: Final = 5000
 """Rows of one aggregate: more points than any chart shows."""
 TIMEOUT_SECONDS: Final = 5.0
 """A page of a large table takes milliseconds; longer is a scan that nobody should wait for."""
+QUERY_CANCELED: Final = "57014"
+"""What PostgreSQL calls it."""
 INTERRUPT_AGAIN_SECONDS: Final = 0.05
 RESTORED_SECONDS: Final = 86_400
 """How far a restart looks back for what a route's budget of moves has spent."""
@@ -230,14 +232,24 @@ class Queries:
             async with self._engine.connect() as connection:
                 driver = (await connection.get_raw_connection()).driver_connection
                 assert driver is not None
-                with _alarm(driver._conn.interrupt, self._timeout_seconds):
+                if connection.dialect.name == "sqlite":
+                    with _alarm(driver._conn.interrupt, self._timeout_seconds):
+                        yield connection
+                else:  # PostgreSQL keeps the time itself.
+                    milliseconds = round(self._timeout_seconds * 1000)
+                    await connection.exec_driver_sql(
+                        f"SET LOCAL statement_timeout = {milliseconds}"
+                    )
                     yield connection
         except (OverflowError, UnicodeError) as error:
             message = "a value of the query is none that the store could hold"
             raise QueryError(message) from error
         except SQLAlchemyError as error:
             cause = error.orig if isinstance(error, DBAPIError) else error
-            if getattr(cause, "sqlite_errorname", "") == "SQLITE_INTERRUPT":
+            if _unstorable(error):
+                message = "a value of the query is none that the store could hold"
+                raise QueryError(message) from error
+            if _interrupted(cause):
                 message = (
                     f"the query took more than {self._timeout_seconds:g} s and was stopped; "
                     "narrow `since` and `until`"
@@ -245,6 +257,20 @@ class Queries:
                 raise QueryTimeout(message) from error
             message = f"could not read {self._engine.url.database!r}: {cause}"
             raise StorageError(message) from error
+
+
+def _unstorable(error: BaseException | None) -> bool:
+    """PostgreSQL's driver wraps what SQLite's lets through."""
+    while error is not None and not isinstance(error, OverflowError | UnicodeError):
+        error = error.__cause__
+    return error is not None
+
+
+def _interrupted(cause: BaseException | None) -> bool:
+    return (
+        getattr(cause, "sqlite_errorname", "") == "SQLITE_INTERRUPT"
+        or getattr(cause, "sqlstate", "") == QUERY_CANCELED
+    )
 
 
 @contextmanager

@@ -197,7 +197,9 @@ def clean(row: Row) -> Row:
 def _clean(value: Any) -> Any:  # noqa: ANN401
     match value:
         case str():
-            return value.encode("utf-8", "replace").decode()
+            return value.encode("utf-8", "replace").decode().replace("\0", "?")
+        case bool():
+            return value
         case int():
             return max(-INT_MAX, min(int(value), INT_MAX))
         case float():

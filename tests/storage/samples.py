@@ -8,6 +8,7 @@ from enum import Enum
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
+import pytest
 from hypothesis import strategies as st
 
 from gateway.events import TOKENS, Event, Stamped, Usage
@@ -17,6 +18,8 @@ from storage.queries import Queries
 ALL_KINDS: tuple[type[Event], ...] = get_args(Event)
 NOON = 1_770_000_000_000_000
 E = TypeVar("E")
+ONLY_SQLITE = pytest.mark.parametrize("storage", ["sqlite"], indirect=True)
+"""Of a test about the file itself."""
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=12)
 INTEGERS = st.integers(-(2**63) + 1, 2**63 - 1)

@@ -17,13 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.config import Durability, Storage
 from gateway.events import AttemptFinished
-from storage.database import (
-    MIGRATIONS,
-    Migrations,
-    database_path,
-    open_database,
-    sqlite_warning,
-)
+from storage.database import database_path, open_database
+from storage.migrating import MIGRATIONS, Migrations
 from storage.models import TABLES, StorageError
 from storage.queries import Queries
 from storage.writer import Writer
@@ -81,40 +76,6 @@ async def test_a_fresh_file_has_all_tables_and_the_newest_schema(tmp_path: Path)
     assert execute(path, "SELECT version_num FROM alembic_version") == [(MIGRATIONS.head,)]
 
 
-async def test_a_fresh_file_is_what_the_migrations_would_have_made(tmp_path: Path) -> None:
-    from alembic import command
-    from alembic.config import Config
-    from sqlalchemy import create_engine
-
-    migrated = tmp_path / "migrated.db"
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS.folder))
-    engine = create_engine(f"sqlite:///{migrated}")
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-    engine.dispose()
-    assert ddl(await made(tmp_path)) == ddl(migrated)
-
-
-def test_the_known_revisions_are_the_scripts_there_are() -> None:
-    from alembic.script import ScriptDirectory
-
-    scripts = ScriptDirectory(str(MIGRATIONS.folder))
-    found = tuple(script.revision for script in scripts.walk_revisions())
-    assert tuple(reversed(found)) == MIGRATIONS.revisions
-
-
-def test_migrations_run_through_evenkeel_only() -> None:
-    from alembic import command
-    from alembic.config import Config
-
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS.folder))
-    with pytest.raises(SystemExit, match="evenkeel migrate"):
-        command.upgrade(config, "head")
-
-
 def test_alembic_is_not_loaded_where_nothing_is_to_migrate(tmp_path: Path) -> None:
     script = (
         "import asyncio, pathlib, sys\n"
@@ -138,7 +99,7 @@ async def test_how_the_connections_are_tuned(tmp_path: Path) -> None:
     assert await pragma(database.writer, "foreign_keys") == 1
     assert await pragma(database.writer, "busy_timeout") == 5000
     assert await pragma(database.writer, "auto_vacuum") == 2
-    assert await pragma(database.writer, "journal_size_limit") == 64 * 1024 * 1024
+    assert await pragma(database.writer, "journal_size_limit") == 8 * 1024 * 1024
     assert await pragma(database.reader, "query_only") == 1
     await database.close()
 
@@ -309,7 +270,7 @@ async def test_read_only_needs_a_file_and_can_read_beside_its_writer(tmp_path: P
 @pytest.mark.parametrize(
     ("url", "problem"),
     [
-        ("postgresql+asyncpg://db/evenkeel", "'postgresql[+]asyncpg' is not supported"),
+        ("mysql://db/evenkeel", "'mysql' is not supported"),
         ("evenkeel.db", "is not a database URL"),
         ("sqlite+aiosqlite://", "names no file"),
         ("sqlite+aiosqlite:///:memory:", "names no file"),
@@ -322,7 +283,7 @@ def test_a_url_that_cannot_be_used_is_refused(url: str, problem: str) -> None:
 
 def test_a_password_in_a_url_is_not_shown() -> None:
     with pytest.raises(StorageError) as caught:
-        database_path("postgresql://me:hunter2@db/evenkeel", folder=Path("/srv"))
+        database_path("mysql://me:hunter2@db/evenkeel", folder=Path("/srv"))
     assert "hunter2" not in str(caught.value)
 
 
@@ -339,9 +300,3 @@ async def test_odd_characters_in_the_path_are_no_trouble(tmp_path: Path) -> None
     path = await made(folder)
     assert path.is_file()
     assert os.listdir(tmp_path) == [folder.name]  # noqa: PTH208
-
-
-def test_an_sqlite_with_the_wal_reset_bug_is_told_of() -> None:
-    assert sqlite_warning((3, 51, 3)) is None
-    assert sqlite_warning((3, 53, 0)) is None
-    assert "SQLite 3.40.1" in str(sqlite_warning((3, 40, 1)))

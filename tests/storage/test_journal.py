@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import json
 import resource
-import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
@@ -19,6 +18,7 @@ from storage.journal import Journal, JournalFull, journal_path
 from storage.queries import Queries
 from storage.writer import Writer
 from tests.storage.samples import ALL_KINDS, any_event, batch, example, kinds
+from tests.storage.servers import locked
 
 
 @pytest.fixture
@@ -206,18 +206,15 @@ async def test_events_outlive_a_locked_database_in_the_journal_and_are_stored_in
         queue_bytes_max=1_000_000,
         rescue=Journal(path),
     )
-    lock = sqlite3.connect(database.path, isolation_level=None, check_same_thread=False)
-    with closing(lock):
-        lock.execute("BEGIN IMMEDIATE")
-        async with spine:
+    async with spine:
+        async with locked(database):
             spine.emit_all([stamped.event for stamped in stops(25)])
             assert not await spine.settled("storage", 0.3)
             assert spine.stats()["storage"].journal_bytes > 0
-            lock.execute("ROLLBACK")
-            spine.emit(example(ProcessStopped, reason="last"))
-            assert await spine.settled("storage", 10.0)
-            assert spine.stats()["storage"].journal_bytes == 0
-            rows = await queries.events_after(0, 100)
+        spine.emit(example(ProcessStopped, reason="last"))
+        assert await spine.settled("storage", 10.0)
+        assert spine.stats()["storage"].journal_bytes == 0
+        rows = await queries.events_after(0, 100)
     assert [row["seq"] for row in rows] == list(range(1, 27))
     assert content(path) is None
 

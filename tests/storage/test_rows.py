@@ -25,7 +25,7 @@ from gateway.events import (
 from storage.database import open_database
 from storage.models import STREAM, TABLES
 from storage.rows import KINDS, clean, event_item, fold, item, layout, stamped
-from storage.writer import INSERTS, UPSERTS
+from storage.statements import INSERTS, UPSERTS
 from tests.storage.samples import ALL_KINDS, any_event, batch, example
 
 
@@ -50,10 +50,11 @@ def file(tables: Path) -> Iterator[sqlite3.Connection]:
 
 def read_back(connection: sqlite3.Connection, given: Stamped) -> dict[str, object]:
     """The item the history API would show of this event, by way of its table."""
-    place, statement = INSERTS[type(given.event)]
+    statement = INSERTS[type(given.event)]
+    place = statement.layout
     connection.execute("BEGIN")
     try:
-        connection.execute(statement, place.values(7, given))
+        connection.execute(statement.sqlite(), place.values(7, given))
         (row,) = connection.execute(f"SELECT * FROM {place.table}").fetchall()
     finally:
         connection.execute("ROLLBACK")

@@ -30,11 +30,12 @@ from gateway.events import (
 )
 from gateway.units import Timestamp
 from storage.database import Database, open_database
-from storage.models import StorageError
+from storage.models import TABLES, StorageError
 from storage.queries import Queries
 from storage.rows import stamped
 from storage.writer import Writer
-from tests.storage.samples import ALL_KINDS, NOON, batch, example
+from tests.storage.samples import ALL_KINDS, NOON, ONLY_SQLITE, batch, example
+from tests.storage.servers import execute, locked
 
 SECOND = 1_000_000
 
@@ -138,20 +139,19 @@ async def test_the_same_number_of_another_boot_is_another_event(
     assert [item["boot_id"] for item in await everything(queries)] == ["one", "two"]
 
 
-async def test_an_id_is_never_used_twice(database: Database, writer: Writer) -> None:
+async def test_an_id_is_never_used_twice(
+    database: Database, writer: Writer, queries: Queries
+) -> None:
     await writer.take(one_of_each())
-    with closing(sqlite3.connect(database.path)) as other, other:
-        for table in ("requests", "attempts", "switches", "cooldowns", "events"):
-            other.execute(f"DELETE FROM {table}")
+    await execute(database, *(f"DELETE FROM {table}" for table in TABLES))
     await writer.take(batch(example(Switched), boot_id="later"))
-    with closing(sqlite3.connect(database.path)) as other:
-        assert other.execute("SELECT id FROM switches").fetchall() == [(len(ALL_KINDS) + 1,)]
+    assert [item["id"] for item in await everything(queries)] == [len(ALL_KINDS) + 1]
 
 
 async def test_two_writers_of_one_file_share_the_numbers(
-    database: Database, writer: Writer, tmp_path: Path, queries: Queries
+    storage: Storage, writer: Writer, tmp_path: Path, queries: Queries
 ) -> None:
-    other = await open_database(Storage(), folder=tmp_path)
+    other = await open_database(storage, folder=tmp_path)
     assert other.writer is not None
     second = Writer(other.writer)
     for turn in range(5):
@@ -225,19 +225,19 @@ async def test_a_locked_database_raises_and_a_later_retry_succeeds(
     database: Database, writer: Writer, queries: Queries
 ) -> None:
     given = one_of_each()
-    with closing(sqlite3.connect(database.path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    why = "is locked|lock timeout"
+    async with locked(database):
         for _ in range(2):
             with pytest.raises(
-                StorageError, match=rf"could not store {len(given)} events .* is locked"
+                StorageError, match=rf"could not store {len(given)} events .* ({why})"
             ):
                 await writer.take(given)
-        other.execute("ROLLBACK")
     assert await everything(queries) == []
     await writer.take(given)
     assert len(await everything(queries)) == len(given)
 
 
+@ONLY_SQLITE
 async def test_a_full_disk_raises_and_nothing_of_the_batch_is_stored(
     database: Database, writer: Writer, queries: Queries
 ) -> None:
@@ -312,6 +312,7 @@ async def test_an_empty_batch_is_nothing(writer: Writer, queries: Queries) -> No
     assert await queries.last_id() == 0
 
 
+@ONLY_SQLITE
 async def test_closing_leaves_everything_in_the_one_file(
     database: Database, writer: Writer
 ) -> None:
