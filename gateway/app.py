@@ -31,7 +31,7 @@ from gateway.api.routes import application
 from gateway.app_background import background
 from gateway.app_prices import read_prices
 from gateway.app_reload import Reloader
-from gateway.app_store import Store
+from gateway.app_store import URGENT, Store
 from gateway.clock import SystemClock
 from gateway.config import Config, Dialect
 from gateway.config_file import Loaded
@@ -223,10 +223,11 @@ def _attach(spine: Spine, config: Config, store: Store) -> tuple[MetricsSink, Tr
     journal = Journal(journal_path(store.path))
     spine.attach(
         store,
-        batch_seconds=0.1,
-        batch_events_max=500,
+        batch_seconds=0.05,
+        batch_events_max=100,
         queue_bytes_max=QUEUE_BYTES_MAX,
         rescue=journal,
+        urgent=URGENT,
     )
     spine.attach(
         metrics, batch_seconds=0.02, batch_events_max=2000, queue_bytes_max=QUEUE_BYTES_MAX

@@ -15,13 +15,22 @@ from typing import Any, cast
 from gateway.api.context import HistoryQuestionError, HistoryUnavailable, Item
 from gateway.clock import SystemClock
 from gateway.config import Storage
-from gateway.events import Stamped
+from gateway.events import (
+    CooldownEnded,
+    CooldownExtended,
+    CooldownStarted,
+    Stamped,
+    Switched,
+)
 from gateway.units import Timestamp
 from storage.database import Database, database_path, open_database
 from storage.filters import Order, QueryError
 from storage.models import StorageError
 from storage.queries import Queries, Restored
 from storage.writer import Writer
+
+URGENT = (Switched, CooldownStarted, CooldownExtended, CooldownEnded)
+"""What a restart must know: stored at once, with whatever waits before it."""
 
 log = logging.getLogger(__name__)
 

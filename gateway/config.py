@@ -411,8 +411,12 @@ class Fallback:
 class Retention:
     __pydantic_config__: ClassVar[Any] = STRICT
     attempts_days: int = 14
+    """Requests and attempts; what tells of single sessions too."""
     switches_days: int = 180
+    """Switches, cooldowns and all other events."""
+    rollups_days: int = 1830
     max_bytes: int = 524_288_000
+    """Of the database. The oldest requests and attempts go first, switches never before their age."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,10 +17,8 @@ from gateway.config import (
     Auth,
     Config,
     Dialect,
-    Durability,
     ErrorRule,
     Provider,
-    Retention,
     Route,
     Server,
     Simulated,
@@ -33,6 +31,8 @@ from gateway.routing.classify import WAITABLE
 from gateway.routing.policy import POLICY, Blame
 from gateway.routing.vendors import VENDORS
 
+MAX_BYTES_MIN = 10_000_000
+"""Of the history: below this its own tables and indexes would leave no room for rows."""
 MISSING = "is not available in this version"
 
 
@@ -83,8 +83,6 @@ def warn(config: Config) -> list[str]:
             if provider and not provider.models.permits(each.model):
                 where = f"routes[{n}].targets[{m}]"
                 found.append(f"{where}: {each.target!r} is ruled out by the provider's models")
-    if config.storage.retention != Retention():
-        found.append(f"storage.retention: deleting old history {MISSING}; nothing is deleted")
     return [*found, *config_levels.without_effect(config)]
 
 
@@ -130,14 +128,20 @@ def _clients(config: Config) -> Iterator[Problem]:
 
 def _storage(config: Config) -> Iterator[Problem]:
     scheme, _, rest = config.storage.url.partition("://")
-    if scheme.startswith(("postgres", "redis")):
-        yield Problem("storage.url", f"a {scheme.partition('+')[0]} database {MISSING}")
+    if scheme in {"postgresql", "postgresql+asyncpg"}:
+        if "/" not in rest or rest.endswith("/"):
+            yield Problem(
+                "storage.url", "must name a database, as in postgresql+asyncpg://host/name"
+            )
     elif scheme not in {"sqlite", "sqlite+aiosqlite"} or not rest.startswith("/"):
-        yield Problem("storage.url", "must look like 'sqlite+aiosqlite:///evenkeel.db'")
+        yield Problem(
+            "storage.url",
+            "must look like 'sqlite+aiosqlite:///evenkeel.db' or 'postgresql+asyncpg://host/name'",
+        )
     elif rest in {"/", "/:memory:"}:
         yield Problem("storage.url", "must name a file")
-    if config.storage.durability is Durability.STRICT:
-        yield Problem("storage.durability", f"'strict' {MISSING}")
+    if 1 <= config.storage.retention.max_bytes < MAX_BYTES_MIN:
+        yield Problem("storage.retention.max_bytes", f"must be {MAX_BYTES_MIN} or more")
     if config.shared_state.url:
         yield Problem("shared_state.url", f"shared state {MISSING}")
     if config.telemetry.capture_content:

@@ -66,6 +66,10 @@ class SinkStats:
     written: int
     """Events the sink has taken, those from the rescue file included."""
     dropped: int
+    losing: bool
+    """Events are lost now, or were and nothing in the history says so yet."""
+    unsafe: int
+    """How often somebody who waited for his events to be safe waited in vain."""
     failures: int
     last_error: str
     """Empty if the last batch went well."""
@@ -77,6 +81,8 @@ class Limits:
     batch_seconds: float
     batch_events_max: int
     queue_bytes_max: int
+    urgent: frozenset[type[Event]] = frozenset()
+    """Kinds that wait for no company."""
 
 
 class Delivery:
@@ -104,6 +110,8 @@ class Delivery:
         self._bytes = 0
         self._accepted = self._taken = 0
         """Highest `seq` in the queue so far, and that up to which all accepted ones are taken."""
+        self._safe = self._unsafe = 0
+        """Highest `seq` up to which all accepted ones outlive the process; how often `safe` failed."""
         self._written = self._dropped = self._failures = self._failed_in_a_row = 0
         self._last_error = ""
         self._gap = 0
@@ -123,7 +131,10 @@ class Delivery:
         self._bytes += size
         self._accepted = stamped.seq
         self._some.set()
-        if len(self._queue) >= self._limits.batch_events_max:
+        if (
+            len(self._queue) >= self._limits.batch_events_max
+            or type(stamped.event) in self._limits.urgent
+        ):
             self._hurry.set()
 
     def stats(self) -> SinkStats:
@@ -132,6 +143,8 @@ class Delivery:
             queued_bytes=self._bytes,
             written=self._written,
             dropped=self._dropped,
+            losing=self._gap > 0,
+            unsafe=self._unsafe,
             failures=self._failures,
             last_error=self._last_error,
             journal_bytes=self._rescue.bytes_waiting if self._rescue is not None else 0,
@@ -148,6 +161,22 @@ class Delivery:
             self._hurry.set()
             await _wait(self._progress, left, self._clock)
         return self._taken >= wanted
+
+    async def safe(self, seq: int, timeout_seconds: float) -> bool:
+        """Whether, within this time, all up to `seq` is in the sink or in the rescue file.
+
+        False at once while events are being lost. Many who wait share one batch.
+        """
+        deadline = self._clock.now().instant + timeout_seconds
+        while self._safe < seq and not self._gap and not self._done.is_set():
+            left = deadline - self._clock.now().instant
+            if left <= 0:
+                break
+            self._hurry.set()
+            await _wait(self._progress, left, self._clock)
+        safe = self._safe >= seq and not self._gap
+        self._unsafe += not safe
+        return safe
 
     # -- the task ------------------------------------------------------------------------------
 
@@ -194,7 +223,8 @@ class Delivery:
                 log.exception("rescued events cannot be read", extra={"sink": self._sink.name})
             else:
                 own = [each.seq for each in batch if each.boot_id == self._boot_id]
-                self._reached(max(own, default=0))
+                self._taken = max(self._taken, *own, 0)
+                self._reached(self._taken)
         return True
 
     async def _take(self) -> bool:
@@ -204,6 +234,7 @@ class Delivery:
         if not await self._give(batch):
             return False
         self._forget(len(batch))
+        self._taken = max(self._taken, batch[-1].seq)
         self._reached(batch[-1].seq)
         return True
 
@@ -230,6 +261,7 @@ class Delivery:
                 self._last_error = _sentence(error)
                 return
             self._forget(len(batch))
+            self._reached(batch[-1].seq)
 
     async def _pause(self) -> None:
         first, longest = BACKOFF_SECONDS
@@ -304,11 +336,15 @@ class Delivery:
     def _drop(self, stamped: Stamped) -> None:
         if not self._gap:
             self._gap_since = stamped.event.ts
+            extra = {"sink": self._sink.name, "cause": self._last_error}
+            log.error("a sink's queue is full: events are being lost", extra=extra)
+            self._reached(0)
         self._gap += 1
         self._dropped += 1
 
-    def _reached(self, seq: int) -> None:
-        self._taken = max(self._taken, seq)
+    def _reached(self, safe: int) -> None:
+        """Tells those who wait that something has changed."""
+        self._safe = max(self._safe, safe)
         reached, self._progress = self._progress, asyncio.Event()
         reached.set()
 

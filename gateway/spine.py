@@ -7,7 +7,7 @@ one event loop: `emit` is not for other threads.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from random import Random
 from types import TracebackType
@@ -55,12 +55,14 @@ class Spine:
         batch_events_max: int,
         queue_bytes_max: int,
         rescue: Rescue | None = None,
+        urgent: Collection[type[Event]] = (),
     ) -> None:
-        """Before the spine runs. An event waits `batch_seconds` for others to share a batch."""
+        """Before the spine runs. An event waits `batch_seconds` for others to share a batch,
+        unless it is of a kind in `urgent`."""
         assert sink.name not in self._deliveries
         self._deliveries[sink.name] = Delivery(
             sink,
-            Limits(batch_seconds, batch_events_max, queue_bytes_max),
+            Limits(batch_seconds, batch_events_max, queue_bytes_max, frozenset(urgent)),
             rescue=rescue,
             boot_id=self.boot_id,
             clock=self._clock,
@@ -88,6 +90,11 @@ class Spine:
     async def settled(self, name: str, timeout_seconds: float) -> bool:
         """Whether that sink has taken, within this time, all it had accepted when asked."""
         return await self._deliveries[name].settled(timeout_seconds)
+
+    async def safe(self, name: str, timeout_seconds: float) -> bool:
+        """Whether, within this time, all emitted so far outlives the process: it is with that
+        sink, or in its rescue file."""
+        return await self._deliveries[name].safe(self._seq, timeout_seconds)
 
     def stats(self) -> Mapping[str, SinkStats]:
         """By the sinks' names, in the order of their attachment."""

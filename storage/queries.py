@@ -7,10 +7,8 @@ reader; times only narrow which ids are looked at.
 
 from __future__ import annotations
 
-import asyncio
-import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from heapq import merge
 from typing import Any, Final, TypedDict
@@ -36,15 +34,13 @@ from storage.filters import (
 )
 from storage.models import STREAM, TABLES, StorageError
 from storage.questions import QUESTIONS, TAKEN, Answer, answered
+from storage.reading import alarm, interrupted, unstorable
 from storage.rows import Item, event_item, item
 
 BUCKETS_MAX: Final = 5000
 """Rows of one aggregate: more points than any chart shows."""
 TIMEOUT_SECONDS: Final = 5.0
 """A page of a large table takes milliseconds; longer is a scan that nobody should wait for."""
-QUERY_CANCELED: Final = "57014"
-"""What PostgreSQL calls it."""
-INTERRUPT_AGAIN_SECONDS: Final = 0.05
 RESTORED_SECONDS: Final = 86_400
 """How far a restart looks back for what a route's budget of moves has spent."""
 RESTORED_MAX: Final = 5000
@@ -233,7 +229,7 @@ class Queries:
                 driver = (await connection.get_raw_connection()).driver_connection
                 assert driver is not None
                 if connection.dialect.name == "sqlite":
-                    with _alarm(driver._conn.interrupt, self._timeout_seconds):
+                    with alarm(driver._conn.interrupt, self._timeout_seconds):
                         yield connection
                 else:  # PostgreSQL keeps the time itself.
                     milliseconds = round(self._timeout_seconds * 1000)
@@ -246,10 +242,10 @@ class Queries:
             raise QueryError(message) from error
         except SQLAlchemyError as error:
             cause = error.orig if isinstance(error, DBAPIError) else error
-            if _unstorable(error):
+            if unstorable(error):
                 message = "a value of the query is none that the store could hold"
                 raise QueryError(message) from error
-            if _interrupted(cause):
+            if interrupted(cause):
                 message = (
                     f"the query took more than {self._timeout_seconds:g} s and was stopped; "
                     "narrow `since` and `until`"
@@ -257,42 +253,6 @@ class Queries:
                 raise QueryTimeout(message) from error
             message = f"could not read {self._engine.url.database!r}: {cause}"
             raise StorageError(message) from error
-
-
-def _unstorable(error: BaseException | None) -> bool:
-    """PostgreSQL's driver wraps what SQLite's lets through."""
-    while error is not None and not isinstance(error, OverflowError | UnicodeError):
-        error = error.__cause__
-    return error is not None
-
-
-def _interrupted(cause: BaseException | None) -> bool:
-    return (
-        getattr(cause, "sqlite_errorname", "") == "SQLITE_INTERRUPT"
-        or getattr(cause, "sqlstate", "") == QUERY_CANCELED
-    )
-
-
-@contextmanager
-def _alarm(interrupt: Callable[[], None], seconds: float) -> Iterator[None]:
-    """Stops the connection's statements once the time is over.
-
-    It rings again and again: between two statements there is nothing to stop.
-    """
-    loop = asyncio.get_running_loop()
-    timer: asyncio.TimerHandle
-
-    def ring() -> None:
-        nonlocal timer
-        with suppress(sqlite3.ProgrammingError):  # Closed meanwhile.
-            interrupt()
-        timer = loop.call_later(INTERRUPT_AGAIN_SECONDS, ring)
-
-    timer = loop.call_later(seconds, ring)
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 def _wheres(tables: Sequence[str], asked: Asked, *, whole: bool) -> Wheres:

@@ -47,6 +47,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "storage.filters",
         "storage.questions*",
         "storage.migrating",
+        "storage.reading",
         "storage.rollups",
         "storage.statements",
         "dashboards.build",

@@ -6,6 +6,7 @@ too large) is the client's own fault: it becomes one row and touches no state.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from math import ceil
@@ -18,8 +19,9 @@ from gateway.api.array_answer import ArrayAnswer
 from gateway.api.context import CONTEXT, Context
 from gateway.api.endpoints import Endpoint
 from gateway.api.errors import not_supported
+from gateway.api.held_answer import SAFE_SECONDS, HeldAnswer
 from gateway.api.http_answer import HttpAnswer
-from gateway.config import Client
+from gateway.config import Client, Durability
 from gateway.events import RequestFinished, RequestOutcome
 from gateway.relay.answering import Answer, ClientGone, answer_error, request_headers
 from gateway.relay.inbound import Inbound
@@ -92,12 +94,19 @@ async def _infer(request: web.Request, endpoint: Endpoint) -> web.StreamResponse
     learned = _Learned(headers)
     sent = HttpAnswer(request)
     answer: Answer = ArrayAnswer(sent) if endpoint.as_array else sent
+    held = None
+    if context.config.storage.durability is Durability.STRICT:
+        held = HeldAnswer(answer)
     try:
         inbound, route = await _admit(request, headers, endpoint, context, facts, learned)
     except ClientError as error:
-        await _refuse(error, endpoint.wire, learned.added_to(facts), answer, context)
+        await _refuse(error, endpoint.wire, learned.added_to(facts), held or answer, context)
     else:
-        await context.relay.serve(inbound, route, answer)
+        await context.relay.serve(inbound, route, held or answer)
+    if held is not None:
+        await context.spine.safe("storage", SAFE_SECONDS)
+        with suppress(ClientGone):
+            await held.release()
     # None only where the client was gone before its answer began: nobody reads this one.
     return sent.response or web.Response(status=CLIENT_CLOSED)
 

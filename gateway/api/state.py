@@ -31,7 +31,7 @@ async def ready(request: web.Request) -> web.Response:
     body = {
         "status": "ready" if context.ready else "stopping",
         "targets_ready": routes,
-        "store": "ok" if _store(context)["ok"] else "failing",
+        "store": _store_state(context),
     }
     return json_response(body, status=200 if context.ready else 503)
 
@@ -78,6 +78,12 @@ def _store(context: Context) -> dict[str, Any]:
     last_error = found["last_error"] or sink.last_error
     found |= msgspec.to_builtins(sink)
     return found | {"ok": found["ok"] and not last_error, "last_error": last_error}
+
+
+def _store_state(context: Context) -> str:
+    if context.spine.stats()["storage"].losing:
+        return "losing events"
+    return "ok" if _store(context)["ok"] else "failing"
 
 
 async def config(request: web.Request) -> web.Response:

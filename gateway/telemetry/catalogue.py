@@ -298,7 +298,14 @@ SINK_FAILURES: Final = _counter(
 SINK_DROPPED: Final = _counter(
     "evenkeel_sink_dropped_total", "Events that a sink will never be told.", "sink"
 )
+UNSAFE_ANSWERS: Final = _counter(
+    "evenkeel_unsafe_answers_total",
+    "Answers that were ended though `durability: strict` could not make their rows safe in time.",
+)
 STORE_BYTES: Final = _gauge("evenkeel_store_bytes", "Size of the database.")
+STORE_OLDEST: Final = _gauge(
+    "evenkeel_store_oldest_timestamp_seconds", "When the oldest row of a table happened.", "table"
+)
 SPANS_DROPPED: Final = _counter(
     "evenkeel_spans_dropped_total", "Spans that made room for newer ones: no collector took them."
 )

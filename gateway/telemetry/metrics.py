@@ -132,6 +132,7 @@ class MetricsSink:
         stats: Mapping[str, SinkStats],
         *,
         store_bytes: int,
+        store_oldest: Mapping[str, float] | None = None,
         loop_lag_seconds: float,
         scrape_seconds: float = 0.0,
         spans_dropped: int = 0,
@@ -144,6 +145,8 @@ class MetricsSink:
         self._state(snapshot)
         self._sinks(stats)
         self._at(catalogue.STORE_BYTES).set(store_bytes)
+        for table, oldest in (store_oldest or {}).items():
+            self._at(catalogue.STORE_OLDEST, table).set(oldest)
         self._at(catalogue.LOOP_LAG).set(loop_lag_seconds)
         self._at(catalogue.SCRAPE_SECONDS).set(scrape_seconds)
         self._raise_to(catalogue.SPANS_DROPPED, total=spans_dropped)
@@ -315,6 +318,7 @@ class MetricsSink:
             self._raise_to(catalogue.EVENTS_DROPPED, total=store.dropped)
             self._at(catalogue.QUEUE_BYTES).set(store.queued_bytes)
             self._at(catalogue.JOURNAL_BYTES).set(store.journal_bytes)
+            self._raise_to(catalogue.UNSAFE_ANSWERS, total=store.unsafe)
 
     def _raise_to(self, metric: Metric, *values: str, total: int) -> None:
         """A counter that somebody else counts."""

@@ -144,7 +144,6 @@ routes:
   - {name: coder, targets: [opnai/gpt, broken/x], return: atuo}
   - {targets: plain}
 stability: {auth_base_seconds: soon}
-storage: {durability: strict}
 cost: ${NONE}
 """
     found = problems(text, {"ROTATION_MODE_OPENAI": "random"})
@@ -160,11 +159,10 @@ cost: ${NONE}
         "routes[1].name",
         "routes[1].targets",
         "stability.auth_base_seconds",
-        "storage.durability",
         "cost",
         "ROTATION_MODE_OPENAI",
     }
-    assert len(found) == 15  # `cost` is unknown, and its variable is not set.
+    assert len(found) == 14  # `cost` is unknown, and its variable is not set.
     assert str(ConfigError(found)) == "\n".join(found)
 
 
@@ -287,7 +285,8 @@ routes:
     stability: {max_attempts: 5}
 fallback: {compatible: {}, model_names: {full/a: full/b}, groups: [[full/c, full/d]]}
 storage: {url: sqlite:///m.db, durability: batched,
-  retention: {attempts_days: 25, switches_days: 26, max_bytes: 27}}
+  retention: {attempts_days: 25, switches_days: 26, rollups_days: 27,
+    max_bytes: 27000000}}
 shared_state: {url: ''}
 telemetry: {prometheus: false, otlp_endpoint: 'http://127.0.0.1:4318', trace_sample_ratio: 0.28,
   trace_slow_seconds: 29, genai_conventions: development, capture_content: false, log_format: json}

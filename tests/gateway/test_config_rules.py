@@ -126,8 +126,6 @@ def test_the_refusal_of_a_public_bind_says_what_to_set() -> None:
         (with_openai(dialect=Dialect.LITELLM), "providers.openai.dialect"),
         (replace(SOUND, server=Server(workers=2)), "server.workers"),
         (replace(SOUND, shared_state=SharedState(url="redis://x")), "shared_state.url"),
-        (replace(SOUND, storage=Storage(url="postgresql+asyncpg://x/y")), "storage.url"),
-        (replace(SOUND, storage=Storage(durability=Durability.STRICT)), "storage.durability"),
         (replace(SOUND, telemetry=Telemetry(capture_content=True)), "telemetry.capture_content"),
     ],
 )
@@ -284,7 +282,20 @@ def test_what_this_version_cannot_do_is_refused(config: Config, path: str) -> No
         ),
         (
             replace(SOUND, storage=Storage(url="mysql://x")),
-            "storage.url: must look like 'sqlite+aiosqlite:///evenkeel.db'",
+            "storage.url: must look like 'sqlite+aiosqlite:///evenkeel.db' or "
+            "'postgresql+asyncpg://host/name'",
+        ),
+        (
+            replace(SOUND, storage=Storage(url="postgresql+asyncpg://host")),
+            "storage.url: must name a database, as in postgresql+asyncpg://host/name",
+        ),
+        (
+            replace(SOUND, storage=Storage(retention=Retention(switches_days=0))),
+            "storage.retention.switches_days: must be at least 1, not 0",
+        ),
+        (
+            replace(SOUND, storage=Storage(retention=Retention(max_bytes=9_999_999))),
+            "storage.retention.max_bytes: must be 10000000 or more",
         ),
         (
             replace(SOUND, storage=Storage(url="sqlite+aiosqlite:///:memory:")),
@@ -341,13 +352,21 @@ def test_a_provider_that_was_written_but_not_readable_counts_as_known() -> None:
             replace(with_openai(models=ModelRules(allow=("gpt-*",))), routes=(route("openai/o5"),)),
             "routes[0].targets[0]: 'openai/o5' is ruled out by the provider's models",
         ),
-        (
-            replace(with_openai(), storage=Storage(retention=Retention(attempts_days=3))),
-            "storage.retention: deleting old history is not available in this version; "
-            "nothing is deleted",
-        ),
     ],
 )
 def test_what_was_probably_not_meant_is_a_warning(config: Config, line: str) -> None:
     assert lines(config) == []
     assert warn(config) == [line]
+
+
+@pytest.mark.parametrize(
+    "storage",
+    [
+        Storage(durability=Durability.STRICT),
+        Storage(url="postgresql+asyncpg://me:secret@host:5432/evenkeel"),
+        Storage(url="postgresql://host/evenkeel"),
+        Storage(retention=Retention(attempts_days=1, switches_days=1, max_bytes=50_000_000)),
+    ],
+)
+def test_what_the_store_can_do_is_accepted(storage: Storage) -> None:
+    assert lines(replace(SOUND, storage=storage)) == []

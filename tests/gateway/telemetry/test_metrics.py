@@ -312,6 +312,8 @@ def test_the_gateway_tells_of_its_own_sinks(watched: Watched, clock: FakeClock) 
         queued_bytes=999,
         written=10,
         dropped=2,
+        losing=True,
+        unsafe=4,
         failures=1,
         last_error="",
         journal_bytes=55,
@@ -322,6 +324,7 @@ def test_the_gateway_tells_of_its_own_sinks(watched: Watched, clock: FakeClock) 
     assert watched.value("evenkeel_events_dropped_total") == 2
     assert watched.value("evenkeel_event_queue_bytes") == 999
     assert watched.value("evenkeel_journal_bytes") == 55
+    assert watched.value("evenkeel_unsafe_answers_total") == 4
     assert watched.value("evenkeel_sink_dropped_total", sink="traces") == 7
     assert watched.value("evenkeel_store_bytes") == 4096
     assert watched.value("evenkeel_event_loop_lag_seconds") == 0.25

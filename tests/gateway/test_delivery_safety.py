@@ -1,0 +1,88 @@
+"""When an event outlives the process, and what is told where it cannot."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from gateway.events import CooldownEnded, Switched
+from tests.fakes import FakeClock, settle
+from tests.gateway.test_delivery import EVENT_BYTES_MAX, ListRescue, ListSink, note, spine_with
+from tests.storage.samples import example
+
+MINUTE = 60.0
+
+
+async def test_an_urgent_event_waits_for_no_company_and_takes_along_what_waits() -> None:
+    clock, sink = FakeClock(), ListSink()
+    spine = spine_with(clock, sink, urgent=(Switched, CooldownEnded))
+    async with spine:
+        spine.emit(note())
+        await settle()
+        assert sink.batches == []
+        spine.emit(example(Switched))
+        await settle()
+        assert sink.batches == [[1, 2]]
+
+
+async def test_many_who_wait_share_a_batch() -> None:
+    clock, sink = FakeClock(), ListSink()
+    spine = spine_with(clock, sink)
+    async with spine:
+        waiting = []
+        for _ in range(5):
+            spine.emit(note())
+            waiting.append(asyncio.ensure_future(spine.safe("list", MINUTE)))
+        assert await asyncio.gather(*waiting) == [True] * 5
+        assert sink.batches == [[1, 2, 3, 4, 5]]
+        assert await spine.safe("list", MINUTE)
+
+
+async def test_what_is_in_the_rescue_file_is_safe_though_not_settled() -> None:
+    clock, sink, rescue = FakeClock(), ListSink(), ListRescue()
+    sink.broken = True
+    spine = spine_with(clock, sink, rescue=rescue)
+    async with spine:
+        spine.emit(note())
+        assert await spine.safe("list", MINUTE)
+        assert [stamped.seq for stamped in rescue.waiting] == [1]
+        assert spine.stats()["list"].unsafe == 0
+        sink.broken = False
+
+
+async def test_where_neither_takes_it_the_wait_ends_and_is_counted() -> None:
+    clock, sink, rescue = FakeClock(), ListSink(), ListRescue()
+    sink.broken = rescue.refuses = True
+    spine = spine_with(clock, sink, rescue=rescue)
+    async with spine:
+        spine.emit(note())
+        asking = asyncio.ensure_future(spine.safe("list", 2.0))
+        await settle()
+        assert not asking.done()
+        await clock.advance(2.1)
+        assert await asking is False
+        assert spine.stats()["list"].unsafe == 1
+        sink.broken = rescue.refuses = False
+
+
+async def test_while_events_are_lost_nobody_waits_and_it_is_said_loudly(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock, sink = FakeClock(), ListSink()
+    sink.broken = True
+    spine = spine_with(clock, sink, queue_bytes_max=EVENT_BYTES_MAX)
+    async with spine:
+        for _ in range(4):
+            spine.emit(note())
+        assert spine.stats()["list"].losing
+        assert not await spine.safe("list", MINUTE)
+        told = [each for each in caplog.records if "events are being lost" in each.message]
+        assert [each.levelname for each in told] == ["ERROR"]
+        sink.broken = False
+        await clock.advance(MINUTE)
+        await settle()
+        assert not spine.stats()["list"].losing
+        assert await spine.safe("list", MINUTE)
+    dropped = spine.stats()["list"].dropped
+    assert [e.dropped for e in sink.events if e.kind == "data_gap"] == [dropped]  # type: ignore[union-attr]
