@@ -123,6 +123,7 @@ async def running(
         tasks.run(_tick(context), name="tick")
         tasks.run(sinks.lag.run(), name="loop lag")
         tasks.run(read_prices(context, prices), name="price table")
+        tasks.run(sinks.store.keep_house(clock), name="retention")
         url = await _listen(stack, context, host=host, port=port)
         context.ready = True
         stack.callback(_not_ready, context)
@@ -279,6 +280,7 @@ def _scraper(
             snapshot(pool, now),
             sinks.spine.stats(),
             store_bytes=sinks.store.bytes(),
+            store_oldest=sinks.store.oldest,
             loop_lag_seconds=sinks.lag.seconds,
             scrape_seconds=took,
             spans_dropped=sinks.traces.dropped if sinks.traces is not None else 0,

@@ -7,10 +7,13 @@ batch, and what happens meanwhile waits in the rescue file.
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.api.context import HistoryQuestionError, HistoryUnavailable, Item
 from gateway.clock import SystemClock
@@ -22,15 +25,21 @@ from gateway.events import (
     Stamped,
     Switched,
 )
-from gateway.units import Timestamp
-from storage.database import Database, database_path, open_database
+from gateway.units import Clock, Timestamp
+from storage.database import Database, database_path, open_database, shown_place
 from storage.filters import Order, QueryError
 from storage.models import StorageError
 from storage.queries import Queries, Restored
+from storage.retention import Retention
 from storage.writer import Writer
 
 URGENT = (Switched, CooldownStarted, CooldownExtended, CooldownEnded)
 """What a restart must know: stored at once, with whatever waits before it."""
+MORE_SECONDS: Final = 0.01
+"""Between two steps of deleting, for the writer."""
+IDLE_SECONDS: Final = 1.0
+FAILING_SECONDS: Final = 10.0
+DATABASE_ERRORS: Final = (SQLAlchemyError, sqlite3.Error)
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +56,7 @@ class Store:
         self._database: Database | None = None
         self._writer: Writer | None = None
         self._queries: Queries | None = None
+        self._retention: Retention | None = None
         self._failed_to_open = ""
 
     async def open(self) -> bool:
@@ -61,11 +71,13 @@ class Store:
         assert database.writer is not None
         if database.sqlite_warning:
             log.warning("sqlite", extra={"warning": database.sqlite_warning})
-        if database.backup:
-            log.info("the database was migrated", extra={"backup": str(database.backup)})
+        if database.migrated_from:
+            extra = {"from": database.migrated_from, "backup": str(database.backup or "")}
+            log.info("the database was migrated", extra=extra)
         self._failed_to_open = ""
         self._database = database
         self._writer = Writer(database.writer)
+        self._retention = Retention(database.writer, self._storage.retention)
         self._queries = Queries(database.reader)
         return True
 
@@ -85,12 +97,34 @@ class Store:
 
     async def close(self) -> None:
         database, self._database, self._queries = self._database, None, None
+        self._retention = None
         if database is None or self._writer is None:
             return
         try:
             await self._writer.close()
         finally:
             await database.close()
+
+    async def keep_house(self, clock: Clock) -> None:
+        """Deletes what is old or too much, in small steps. For ever; to be cancelled."""
+        failing = False
+        while True:
+            retention, more = self._retention, False
+            try:
+                if retention is not None:
+                    more = await retention.step(clock.now().timestamp)
+                    failing = False
+            except (*DATABASE_ERRORS, OSError) as error:
+                if not failing:
+                    log.warning("old history cannot be deleted", extra={"cause": str(error)})
+                failing = True
+            pause = MORE_SECONDS if more else IDLE_SECONDS
+            await clock.sleep(FAILING_SECONDS if failing else pause)
+
+    @property
+    def oldest(self) -> Mapping[str, float]:
+        """Table → when its oldest row happened, in Unix seconds."""
+        return self._retention.oldest if self._retention is not None else {}
 
     async def restored(self, now: Timestamp) -> Restored | None:
         """What the last process left; None where there is no readable history."""
@@ -143,14 +177,14 @@ class Store:
     def store(self) -> Mapping[str, Any]:
         return {
             "ok": self._database is not None,
-            "path": str(self.path),
+            "path": shown_place(self._storage.url, folder=self._folder),
             "bytes": self.bytes(),
             "last_error": self._failed_to_open,
         }
 
     def bytes(self) -> int:
-        """Of the file and its write-ahead log."""
-        found = 0
+        """Of the file and its write-ahead log, or of PostgreSQL's tables."""
+        found = self._retention.total_bytes if self._retention is not None else 0
         for path in (self.path, self.path.with_name(self.path.name + "-wal")):
             try:
                 found += path.stat().st_size

@@ -56,6 +56,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "gateway.telemetry.log",
         "gateway.telemetry.metrics",
         "gateway.telemetry.traces",
+        "storage.counting",
         "storage.journal",
         "storage.postgres*",
         "storage.queries",
