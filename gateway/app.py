@@ -55,6 +55,7 @@ from gateway.upstream.http1.pool import Pool as Connections
 from gateway.upstream.http1.upstream import Http1Upstream
 from gateway.upstream.oauth import accounts
 from gateway.upstream.simulated import SimulatedUpstream
+from storage.ahead import Ahead, ahead_path
 from storage.journal import Journal, journal_path
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ if TYPE_CHECKING:
 
 TICK_SECONDS = 0.5
 """How late the end of a cooldown may be told when no request comes by."""
+CATCH_UP_SECONDS = 2.0
+"""At the start, for what the process before this one could not store."""
 QUEUE_BYTES_MAX = 32 * 1024 * 1024
 """Of one sink: about fifty thousand events, minutes of a busy gateway."""
 CONSOLE_TYPES = {
@@ -205,6 +208,8 @@ def _context(
 
 async def _restore(context: Context, store: Store) -> None:
     """What the process before this one knew, if it left a history."""
+    if context.spine.stats()["storage"].journal_bytes:
+        await context.spine.settled("storage", CATCH_UP_SECONDS)
     now = context.clock.now()
     found = await store.restored(now.timestamp)
     if found is not None:
@@ -222,6 +227,8 @@ def _attach(spine: Spine, config: Config, store: Store) -> tuple[MetricsSink, Tr
         sampling=Sampling(config.telemetry) if traces is not None else None,
     )
     journal = Journal(journal_path(store.path))
+    ahead = Ahead(ahead_path(store.path))
+    ahead.hand_over(journal)
     spine.attach(
         store,
         batch_seconds=0.05,
@@ -229,6 +236,7 @@ def _attach(spine: Spine, config: Config, store: Store) -> tuple[MetricsSink, Tr
         queue_bytes_max=QUEUE_BYTES_MAX,
         rescue=journal,
         urgent=URGENT,
+        notes=ahead,
     )
     spine.attach(
         metrics, batch_seconds=0.02, batch_events_max=2000, queue_bytes_max=QUEUE_BYTES_MAX

@@ -57,6 +57,18 @@ class Rescue(Protocol):
         """What `oldest` last returned need not wait any longer."""
 
 
+class Notes(Protocol):
+    """Where urgent events are noted at once, until they are safe. Methods neither wait nor raise."""
+
+    def note(self, stamped: Stamped) -> None: ...
+
+    def strike_out(self) -> None:
+        """Everything that is noted is safe."""
+
+    def close(self) -> None:
+        """The same, for good."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SinkStats:
     """Of one sink since the start of the process."""
@@ -94,6 +106,7 @@ class Delivery:
         limits: Limits,
         *,
         rescue: Rescue | None,
+        notes: Notes | None,
         boot_id: str,
         clock: Clock,
         rng: Random,
@@ -102,6 +115,9 @@ class Delivery:
         self._sink = sink
         self._limits = limits
         self._rescue = rescue
+        self._notes = notes
+        self._noted = 0
+        """Highest `seq` among the notes; 0 where there are none."""
         self._boot_id = boot_id
         self._clock = clock
         self._rng = rng
@@ -131,10 +147,11 @@ class Delivery:
         self._bytes += size
         self._accepted = stamped.seq
         self._some.set()
-        if (
-            len(self._queue) >= self._limits.batch_events_max
-            or type(stamped.event) in self._limits.urgent
-        ):
+        urgent = type(stamped.event) in self._limits.urgent
+        if urgent and self._notes is not None:
+            self._notes.note(stamped)
+            self._noted = stamped.seq
+        if urgent or len(self._queue) >= self._limits.batch_events_max:
             self._hurry.set()
 
     def stats(self) -> SinkStats:
@@ -306,6 +323,8 @@ class Delivery:
         """What is still here is rescued, or lost and counted; then the sink closes."""
         await self._save()
         self._closed = True
+        if self._notes is not None and not self._queue:
+            self._notes.close()
         for stamped, _ in self._queue:
             self._drop(stamped)
         self._forget(len(self._queue))
@@ -345,6 +364,9 @@ class Delivery:
     def _reached(self, safe: int) -> None:
         """Tells those who wait that something has changed."""
         self._safe = max(self._safe, safe)
+        if self._notes is not None and 0 < self._noted <= self._safe:
+            self._notes.strike_out()
+            self._noted = 0
         reached, self._progress = self._progress, asyncio.Event()
         reached.set()
 

@@ -13,7 +13,7 @@ from random import Random
 from types import TracebackType
 from typing import Final, get_args
 
-from gateway.delivery import Delivery, Limits, Rescue, Sink, SinkStats
+from gateway.delivery import Delivery, Limits, Notes, Rescue, Sink, SinkStats
 from gateway.events import ConfigRejected, ConfigReloaded, Event, Stamped
 from gateway.units import Clock, Instant
 
@@ -56,14 +56,16 @@ class Spine:
         queue_bytes_max: int,
         rescue: Rescue | None = None,
         urgent: Collection[type[Event]] = (),
+        notes: Notes | None = None,
     ) -> None:
         """Before the spine runs. An event waits `batch_seconds` for others to share a batch,
-        unless it is of a kind in `urgent`."""
+        unless it is of a kind in `urgent`: such ones are noted at once, too."""
         assert sink.name not in self._deliveries
         self._deliveries[sink.name] = Delivery(
             sink,
             Limits(batch_seconds, batch_events_max, queue_bytes_max, frozenset(urgent)),
             rescue=rescue,
+            notes=notes,
             boot_id=self.boot_id,
             clock=self._clock,
             rng=self._rng,

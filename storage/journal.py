@@ -67,7 +67,12 @@ class Journal:
         await asyncio.to_thread(self._forget)
 
     def _append(self, batch: Sequence[Stamped]) -> None:
-        text = b"".join(_line(stamped) for stamped in batch)
+        text = b"".join(line(stamped) for stamped in batch)
+        with self._lock:
+            self._write(text)
+
+    def append_lines(self, text: bytes) -> None:
+        """Lines that `line` has made, in the caller's thread."""
         with self._lock:
             self._write(text)
 
@@ -94,11 +99,11 @@ class Journal:
         found: list[Stamped] = []
         with self._lock, self._path.open("rb") as file:
             file.seek(self._start)
-            while len(found) < events_max and (line := file.readline()):
-                stamped = _read(line)
+            while len(found) < events_max and (text := file.readline()):
+                stamped = _read(text)
                 if stamped is not None:
                     found.append(stamped)
-                elif line.strip():
+                elif text.strip():
                     self.unreadable += 1
                     log.warning("a rescued event cannot be read", extra={"path": str(self._path)})
             self._next = file.tell()
@@ -112,7 +117,7 @@ class Journal:
             self._start = self._next
 
 
-def _line(stamped: Stamped) -> bytes:
+def line(stamped: Stamped) -> bytes:
     """Begins with a line break too: what follows a torn line is whole. json, since it takes any
     text and number that Python can hold.
     """
@@ -121,9 +126,9 @@ def _line(stamped: Stamped) -> bytes:
     return f"\n{json.dumps(values, separators=(',', ':'))}\n".encode()
 
 
-def _read(line: bytes) -> Stamped | None:
+def _read(text: bytes) -> Stamped | None:
     try:
-        seq, boot_id, config_version, kind, values = json.loads(line)
+        seq, boot_id, config_version, kind, values = json.loads(text)
         event: Event = msgspec.convert(values, KINDS[kind])
     except (ValueError, KeyError, TypeError):
         return None

@@ -62,7 +62,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "storage.queries",
         "storage.sqlite*",
     ),
-    ("gateway.relay", "storage.database", "storage.retention", "storage.writer"),
+    ("gateway.relay", "storage.ahead", "storage.database", "storage.retention", "storage.writer"),
     ("gateway.api", "gateway.demo"),
     ("gateway.app*", "gateway.dry_run"),
     ("gateway.replay",),

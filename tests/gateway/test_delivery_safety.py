@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from gateway.events import CooldownEnded, Switched
+from gateway.events import CooldownEnded, Stamped, Switched
 from tests.fakes import FakeClock, settle
 from tests.gateway.test_delivery import EVENT_BYTES_MAX, ListRescue, ListSink, note, spine_with
 from tests.storage.samples import example
@@ -86,3 +86,36 @@ async def test_while_events_are_lost_nobody_waits_and_it_is_said_loudly(
         assert await spine.safe("list", MINUTE)
     dropped = spine.stats()["list"].dropped
     assert [e.dropped for e in sink.events if e.kind == "data_gap"] == [dropped]  # type: ignore[union-attr]
+
+
+class ListNotes:
+    def __init__(self) -> None:
+        self.noted: list[int] = []
+        self.closed = False
+
+    def note(self, stamped: Stamped) -> None:
+        self.noted.append(stamped.seq)
+
+    def strike_out(self) -> None:
+        self.noted.clear()
+
+    def close(self) -> None:
+        self.closed = True
+
+
+async def test_an_urgent_event_is_noted_when_it_is_emitted_and_until_it_is_safe() -> None:
+    clock, sink, rescue, notes = FakeClock(), ListSink(), ListRescue(), ListNotes()
+    sink.broken = rescue.refuses = True
+    spine = spine_with(clock, sink, rescue=rescue, urgent=(Switched,), notes=notes)
+    async with spine:
+        spine.emit(note())
+        spine.emit(example(Switched))
+        assert notes.noted == [2]
+        await clock.advance(1.0)
+        assert notes.noted == [2]
+        rescue.refuses = False
+        await clock.advance(5.0)
+        await settle()
+        assert notes.noted == []
+        sink.broken = False
+    assert notes.closed
