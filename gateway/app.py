@@ -231,7 +231,7 @@ def _attach(spine: Spine, config: Config, store: Store) -> tuple[MetricsSink, Tr
     ahead.hand_over(journal)
     spine.attach(
         store,
-        batch_seconds=0.05,
+        batch_seconds=0.03,
         batch_events_max=100,
         queue_bytes_max=QUEUE_BYTES_MAX,
         rescue=journal,

@@ -12,7 +12,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, takewhile
 from random import Random
 from typing import Final, Protocol
 
@@ -23,6 +23,8 @@ BACKOFF_SECONDS: Final = (0.1, 5.0)
 """Of a failing sink: first pause and longest one, each drawn from its upper half."""
 RESCUE_SECONDS: Final = 0.25
 """While a sink fails, its queue goes to the rescue file this often, or once a batch if slower."""
+LATE_SECONDS: Final = 0.02
+"""What waits in a queue for longer, and up to twice as long, is noted."""
 CLOSE_SECONDS: Final = 5.0
 """For one sink to close: a hanging one may not keep the process alive."""
 ERROR_CHARS_MAX: Final = 300
@@ -58,9 +60,10 @@ class Rescue(Protocol):
 
 
 class Notes(Protocol):
-    """Where urgent events are noted at once, until they are safe. Methods neither wait nor raise."""
+    """Where events are noted, in order, until they are safe: the urgent ones at once, the others
+    when that takes long. Methods neither wait nor raise."""
 
-    def note(self, stamped: Stamped) -> None: ...
+    def note(self, batch: Sequence[Stamped]) -> None: ...
 
     def strike_out(self) -> None:
         """Everything that is noted is safe."""
@@ -149,8 +152,7 @@ class Delivery:
         self._some.set()
         urgent = type(stamped.event) in self._limits.urgent
         if urgent and self._notes is not None:
-            self._notes.note(stamped)
-            self._noted = stamped.seq
+            self._note(stamped.seq)
         if urgent or len(self._queue) >= self._limits.batch_events_max:
             self._hurry.set()
 
@@ -200,18 +202,47 @@ class Delivery:
     async def run(self) -> None:
         self._task = asyncio.current_task()
         try:
-            while True:
-                await self._gather()
-                if await self._replay() and await self._take():
-                    self._works()
-                else:
-                    await self._save()
-                if self._finishing.is_set() and not self._queue:
-                    return
-                if self._failed_in_a_row:
-                    await self._pause()
+            async with asyncio.TaskGroup() as group:
+                watch = group.create_task(self._note_late())
+                await self._deliver()
+                watch.cancel()
         finally:
             self._done.set()
+
+    async def _note_late(self) -> None:
+        """Notes what waits longer than it should: a disk that is slow must not make it lost."""
+        while self._notes is not None:
+            await self._some.wait()
+            seen = self._accepted
+            await self._clock.sleep(LATE_SECONDS)
+            if self._queue and self._queue[0][0].seq <= seen:
+                self._note(seen)
+
+    def _note(self, last: int) -> None:
+        """All in the queue up to that `seq`, in order, that is not noted yet."""
+        assert self._notes is not None
+        found = [
+            stamped
+            for stamped, _ in takewhile(
+                lambda each: each[0].seq > self._noted, reversed(self._queue)
+            )
+            if stamped.seq <= last
+        ]
+        if found:
+            self._notes.note(found[::-1])
+            self._noted = found[0].seq
+
+    async def _deliver(self) -> None:
+        while True:
+            await self._gather()
+            if await self._replay() and await self._take():
+                self._works()
+            else:
+                await self._save()
+            if self._finishing.is_set() and not self._queue:
+                return
+            if self._failed_in_a_row:
+                await self._pause()
 
     async def _gather(self) -> None:
         """Until a batch is worth its price: enough events, enough time, or somebody waits."""

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from gateway.events import Stamped
 from storage.journal import Journal, line
 
-BYTES_MAX: Final = 1024 * 1024
-"""Notes are struck out within milliseconds; a file that grows beyond is of no use any more."""
+BYTES_MAX: Final = 8 * 1024 * 1024
+"""Notes are struck out within milliseconds; seconds after, the rescue file has them all."""
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +44,8 @@ class Ahead:
         except OSError as error:
             log.warning("notes of the last process cannot be read", extra={"cause": str(error)})
 
-    def note(self, stamped: Stamped) -> None:
-        text = line(stamped)
+    def note(self, batch: Sequence[Stamped]) -> None:
+        text = b"".join(map(line, batch))
         if self._size + len(text) > BYTES_MAX:
             return
         try:

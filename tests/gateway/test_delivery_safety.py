@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
@@ -93,8 +94,8 @@ class ListNotes:
         self.noted: list[int] = []
         self.closed = False
 
-    def note(self, stamped: Stamped) -> None:
-        self.noted.append(stamped.seq)
+    def note(self, batch: Sequence[Stamped]) -> None:
+        self.noted += [stamped.seq for stamped in batch]
 
     def strike_out(self) -> None:
         self.noted.clear()
@@ -110,12 +111,31 @@ async def test_an_urgent_event_is_noted_when_it_is_emitted_and_until_it_is_safe(
     async with spine:
         spine.emit(note())
         spine.emit(example(Switched))
-        assert notes.noted == [2]
+        assert notes.noted == [1, 2]
         await clock.advance(1.0)
-        assert notes.noted == [2]
+        assert notes.noted == [1, 2]
         rescue.refuses = False
         await clock.advance(5.0)
         await settle()
         assert notes.noted == []
         sink.broken = False
     assert notes.closed
+
+
+async def test_what_a_slow_sink_keeps_waiting_is_noted_in_order() -> None:
+    clock, sink, notes = FakeClock(), ListSink(), ListNotes()
+    sink.clock, sink.slow_seconds = clock, 1.0
+    spine = spine_with(clock, sink, notes=notes)
+    async with spine:
+        for _ in range(4):
+            spine.emit(note())
+            await clock.advance(0.03)
+        assert notes.noted in ([1], [1, 2], [1, 2, 3])
+        await clock.advance(0.1)
+        assert notes.noted == [1, 2, 3, 4]
+        for _ in range(5):
+            await clock.advance(1.0)
+        assert notes.noted == []
+        asyncio.get_running_loop().call_soon(sink.__setattr__, "slow_seconds", 0.0)
+        await settle()
+    assert sink.seqs == [1, 2, 3, 4]

@@ -26,8 +26,7 @@ async def test_notes_of_a_killed_process_are_stored_by_the_next(tmp_path: Path) 
     path, journal = ahead_path(tmp_path / "evenkeel.db"), tmp_path / "journal"
     assert path.name == "evenkeel.db.ahead.jsonl"
     ahead = Ahead(path)
-    for stamped in batch(example(Switched), example(Switched)):
-        ahead.note(stamped)
+    ahead.note(batch(example(Switched), example(Switched)))
     assert await left(path, journal) == [1, 2]
     assert await left(path, journal) == [1, 2]
 
@@ -36,12 +35,12 @@ async def test_what_is_struck_out_is_gone_and_a_torn_line_is_passed_over(tmp_pat
     path, journal = tmp_path / "ahead", tmp_path / "journal"
     ahead = Ahead(path)
     one, two, three = batch(example(Switched), example(Switched), example(Switched))
-    ahead.note(one)
+    ahead.note([one])
     ahead.strike_out()
-    ahead.note(two)
+    ahead.note([two])
     with path.open("ab") as file:
         file.write(b"[3, torn")
-    ahead.note(three)
+    ahead.note([three])
     assert await left(path, journal) == [2, 3]
 
 
@@ -49,7 +48,7 @@ async def test_an_orderly_end_leaves_no_file(tmp_path: Path) -> None:
     path = tmp_path / "ahead"
     ahead = Ahead(path)
     ahead.strike_out()
-    ahead.note(*batch(example(Switched)))
+    ahead.note(batch(example(Switched)))
     ahead.close()
     ahead.close()
     assert await left(path, tmp_path / "journal") == []
@@ -61,14 +60,14 @@ async def test_what_cannot_be_noted_is_no_error(
     (stamped,) = batch(example(Switched))
     ahead = Ahead(tmp_path / "nowhere" / "ahead")
     for _ in range(3):
-        ahead.note(stamped)
+        ahead.note([stamped])
     ahead.strike_out()
     folder = tmp_path / "folder"
     folder.mkdir()
     Ahead(folder).hand_over(Journal(tmp_path / "journal"))
     assert "notes of the last process cannot be read" in caplog.text
     full = Ahead(tmp_path / "full")
-    for _ in range(BYTES_MAX // 200):
-        full.note(stamped)
+    for _ in range(BYTES_MAX // 20_000):
+        full.note([stamped] * 100)
     assert (tmp_path / "full").stat().st_size <= BYTES_MAX
     full.close()
