@@ -11,11 +11,11 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import islice, takewhile
 from random import Random
-from typing import Final, Protocol
+from typing import Final
 
+from gateway.delivery_parts import Limits, Notes, Rescue, Sink, SinkStats
 from gateway.events import DataGap, Event, Stamped
 from gateway.units import Clock, Instant, Timestamp
 
@@ -30,74 +30,6 @@ CLOSE_SECONDS: Final = 5.0
 ERROR_CHARS_MAX: Final = 300
 
 log = logging.getLogger(__name__)
-
-
-class Sink(Protocol):
-    """Something that is told all events, in order, in batches."""
-
-    name: str
-
-    async def take(self, batch: Sequence[Stamped]) -> None:
-        """May raise anything; the same events are then given again, perhaps with more of them."""
-
-    async def close(self) -> None: ...
-
-
-class Rescue(Protocol):
-    """Where events wait that their sink cannot take. Methods may raise OSError."""
-
-    @property
-    def bytes_waiting(self) -> int: ...
-
-    async def append(self, batch: Sequence[Stamped]) -> None:
-        """Keeps the batch whole, on the disk, or raises and has kept nothing of it."""
-
-    async def oldest(self, events_max: int) -> Sequence[Stamped]:
-        """The events that wait longest. May be empty though bytes wait: none were readable."""
-
-    async def forget(self) -> None:
-        """What `oldest` last returned need not wait any longer."""
-
-
-class Notes(Protocol):
-    """Where events are noted, in order, until they are safe: the urgent ones at once, the others
-    when that takes long. Methods neither wait nor raise."""
-
-    def note(self, batch: Sequence[Stamped]) -> None: ...
-
-    def strike_out(self) -> None:
-        """Everything that is noted is safe."""
-
-    def close(self) -> None:
-        """The same, for good."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SinkStats:
-    """Of one sink since the start of the process."""
-
-    queued_events: int
-    queued_bytes: int
-    written: int
-    """Events the sink has taken, those from the rescue file included."""
-    dropped: int
-    losing: bool
-    """Events are lost now, or were and nothing in the history says so yet."""
-    unsafe: int
-    """How often somebody who waited for his events to be safe waited in vain."""
-    failures: int
-    last_error: str
-    """Empty if the last batch went well."""
-    journal_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    batch_seconds: float
-    batch_events_max: int
-    queue_bytes_max: int
-    urgent: frozenset[type[Event]] = frozenset()
-    """Kinds that wait for no company."""
 
 
 class Delivery:

@@ -13,7 +13,8 @@ from random import Random
 from types import TracebackType
 from typing import Final, get_args
 
-from gateway.delivery import Delivery, Limits, Notes, Rescue, Sink, SinkStats
+from gateway.delivery import Delivery
+from gateway.delivery_parts import Limits, Notes, Rescue, Sink, SinkStats
 from gateway.events import ConfigRejected, ConfigReloaded, Event, Stamped
 from gateway.units import Clock, Instant
 

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from prometheus_client.exposition import choose_encoder
 
 from gateway.config import Config
-from gateway.delivery import SinkStats
+from gateway.delivery_parts import SinkStats
 from gateway.events import (
     AttemptFinished,
     AttemptOutcome,

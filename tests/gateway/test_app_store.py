@@ -9,7 +9,7 @@ import pytest
 from gateway.api.context import History, HistoryQuestionError, HistoryUnavailable
 from gateway.app_store import Store
 from gateway.config import Storage
-from gateway.delivery import Sink
+from gateway.delivery_parts import Sink
 from gateway.events import RequestFinished, Switched
 from storage.models import StorageError
 from tests.storage.samples import batch, example

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.delivery import Rescue, Sink
+from gateway.delivery_parts import Rescue, Sink
 from gateway.events import ConfigRejected, DataGap, Event, ProcessStopped, Stamped
 from gateway.spine import Spine
 from gateway.units import Timestamp

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.delivery import Notes
+from gateway.delivery_parts import Notes
 from gateway.events import Switched
 from storage.ahead import BYTES_MAX, Ahead, ahead_path
 from storage.journal import Journal

@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from gateway.config import LogFormat
-from gateway.delivery import Sink
+from gateway.delivery_parts import Sink
 from gateway.events import (
     AttemptFinished,
     AttemptOutcome,

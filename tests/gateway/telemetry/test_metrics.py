@@ -14,7 +14,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from gateway.config import Route, RouteTarget
-from gateway.delivery import Sink, SinkStats
+from gateway.delivery_parts import Sink, SinkStats
 from gateway.events import (
     AttemptFinished,
     AttemptOutcome,

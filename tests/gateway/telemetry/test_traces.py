@@ -13,7 +13,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from gateway.config import GenAIConventions, Telemetry
-from gateway.delivery import Sink
+from gateway.delivery_parts import Sink
 from gateway.events import (
     AttemptFinished,
     AttemptOutcome,
