@@ -12,7 +12,7 @@ SYSTEM_TEST_PACKAGES := nginx-light openssl postgresql prometheus prometheus-ale
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run install test test-deps test-clients lint format check coverage mutation bench lock clean
+.PHONY: help run install test test-deps test-clients lint format check coverage mutation bench kill-test trouble-test size-test lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -62,6 +62,15 @@ bench: .venv/installed-test ## figures of this machine beside a plain aiohttp ga
 
 mutation: .venv/installed-test ## takes each rule of the engine away and asks the tests who notices; minutes (ARGS="probe")
 	$(BIN)/python -m tests.simulation.mutation $(ARGS)
+
+kill-test: .venv/installed-test ## kill -9 thirty times for each durability; minutes
+	EVENKEEL_KILLS=30 $(BIN)/python -m pytest -s tests/end_to_end/test_kill_hard.py
+
+trouble-test: .venv/installed-test ## a locked, read-only and full database for ten seconds each
+	EVENKEEL_TROUBLE_SECONDS=10 $(BIN)/python -m pytest -s tests/end_to_end/test_store_faults.py
+
+size-test: .venv/installed-test ## a million attempts under a cap of 50 MB; minutes
+	EVENKEEL_ATTEMPTS=1000000 $(BIN)/python -m pytest -s tests/storage/test_size_cap.py
 
 lock: .venv/installed-test ## work out both lock files anew from pyproject.toml
 	@$(PIP) uv

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 import click
 
-from gateway import cli_ask, cli_dry_run, cli_export, cli_hands, cli_replay
+from gateway import cli_ask, cli_dry_run, cli_export, cli_hands, cli_migrate, cli_replay
 from gateway.cli_options import config_option, host_option, json_option, port_option, url_option
 
 if TYPE_CHECKING:
@@ -308,6 +308,7 @@ for command in (
     cli_ask.ask,
     cli_dry_run.dry_run,
     cli_export.export,
+    cli_migrate.migrate,
     cli_replay.replay,
 ):
     cli.add_command(command)
