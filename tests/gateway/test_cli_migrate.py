@@ -38,8 +38,8 @@ def test_an_older_file_is_named_then_upgraded_and_then_well(folder: Path) -> Non
     result = run()
     assert result.exit_code == 0
     assert f"now {head}; the file as it was: {folder}" in result.output.replace("\n", "")
-    for arguments in ((), ("upgrade",), ("current",), ("--check",)):
-        result = run(*arguments)
+    for argument in ("upgrade", "current", "--check"):
+        result = run(argument)
         assert result.exit_code == 0
         assert f"schema {head}; this version's is {head}" in result.output
 

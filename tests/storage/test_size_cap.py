@@ -13,7 +13,14 @@ from pathlib import Path
 from gateway.app_store import Store
 from gateway.clock import SystemClock
 from gateway.config import Retention, Storage
-from gateway.events import AttemptFinished, CooldownStarted, RequestFinished, Stamped, Switched
+from gateway.events import (
+    AttemptFinished,
+    CooldownStarted,
+    Event,
+    RequestFinished,
+    Stamped,
+    Switched,
+)
 from gateway.units import MICROS
 from tests.storage.samples import example
 
@@ -35,13 +42,13 @@ async def test_the_file_and_its_log_stay_near_the_cap_and_all_switches_stay(
     keeper = asyncio.ensure_future(store.keep_house(clock))
     now = clock.now().timestamp
     while attempts < ATTEMPTS:
-        events = [
+        events: list[Event] = [
             example(AttemptFinished, ts=now, request_id=f"r{attempts + n:026}") for n in range(60)
         ]
-        events += [  # type: ignore[list-item]
+        events += [
             example(RequestFinished, ts=now, request_id=f"r{attempts + n:026}") for n in range(38)
         ]
-        events += [  # type: ignore[list-item]
+        events += [
             example(Switched, ts=now),
             example(CooldownStarted, ts=now, cooldown_id=f"c{switches}", until=now + DAY),
         ]
