@@ -55,6 +55,7 @@ from gateway.upstream.http1.pool import Pool as Connections
 from gateway.upstream.http1.upstream import Http1Upstream
 from gateway.upstream.oauth import accounts
 from gateway.upstream.simulated import SimulatedUpstream
+from gateway.upstream.translated import LiteLLMUpstream
 from storage.ahead import Ahead, ahead_path
 from storage.journal import Journal, journal_path
 
@@ -111,7 +112,9 @@ async def running(
         stack.push_async_callback(connections.close)
         direct = Http1Upstream(connections, DirectUpstream(session))
         held = await stack.enter_async_context(accounts(session, clock=clock, folder=loaded.folder))
-        upstreams = _upstreams(direct, simulated, CodeAssistUpstream(direct, held))
+        litellm = LiteLLMUpstream()
+        stack.push_async_callback(litellm.close)
+        upstreams = _upstreams(direct, simulated, CodeAssistUpstream(direct, held), litellm)
         prices = Prices()
         context = _context(loaded, sinks, upstreams, clock, rng, prices, demo=demo, host=host)
         reloader = Reloader(
@@ -125,6 +128,8 @@ async def running(
         tasks = await stack.enter_async_context(background())
         tasks.run(_tick(context), name="tick")
         tasks.run(sinks.lag.run(), name="loop lag")
+        if _needs_litellm(loaded.config):
+            tasks.run(litellm.warm(), name="loading litellm")
         tasks.run(read_prices(context, prices), name="price table")
         tasks.run(sinks.store.keep_house(clock), name="retention")
         url = await _listen(stack, context, host=host, port=port)
@@ -263,15 +268,21 @@ def _traces(config: Config) -> TraceSink | None:
 
 
 def _upstreams(
-    direct: Upstream, simulated: Upstream, code_assist: Upstream
+    direct: Upstream, simulated: Upstream, code_assist: Upstream, litellm: Upstream
 ) -> Mapping[Dialect, Upstream]:
     return {
         Dialect.OPENAI: direct,
         Dialect.ANTHROPIC: direct,
         Dialect.GEMINI: direct,
         Dialect.CODE_ASSIST: code_assist,
+        Dialect.LITELLM: litellm,
         Dialect.SIMULATED: simulated,
     }
+
+
+def _needs_litellm(config: Config) -> bool:
+    """Loading takes seconds, which the first request would else wait for."""
+    return any(each.dialect is Dialect.LITELLM for each in config.providers.values())
 
 
 def _scraper(

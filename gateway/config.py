@@ -134,6 +134,29 @@ class OAuth:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LiteLLM:
+    """What litellm needs to know of a provider besides address and key, by litellm's own names."""
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+    api_version: str = ""
+    """Azure's."""
+    organization: str = ""
+    aws_region_name: str = ""
+    aws_access_key_id: Secret = NO_SECRET
+    aws_secret_access_key: Secret = NO_SECRET
+    aws_session_token: Secret = NO_SECRET
+    aws_role_name: str = ""
+    aws_profile_name: str = ""
+    aws_bedrock_runtime_endpoint: str = ""
+    vertex_project: str = ""
+    vertex_location: str = ""
+    vertex_credentials: Secret = NO_SECRET
+    """A service account's JSON, or the path of its file."""
+    drop_params: bool = True
+    """Leave out what the vendor does not know; else such a request is refused."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Credential:
     __pydantic_config__: ClassVar[Any] = STRICT
     name: str
@@ -356,6 +379,8 @@ class Provider:
     timeouts: Timeouts = Timeouts()
     errors: tuple[ErrorRule, ...] = ()
     simulated: Simulated = Simulated()
+    litellm: LiteLLM = LiteLLM()
+    """Of the dialect `litellm`."""
     stability: Mapping[str, Any] = field(default_factory=dict)
     """Overrides for this provider, by the names of `Stability`."""
 

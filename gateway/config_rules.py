@@ -18,6 +18,7 @@ from gateway.config import (
     Config,
     Dialect,
     ErrorRule,
+    LiteLLM,
     Provider,
     Route,
     Server,
@@ -44,17 +45,8 @@ FIELD: Final = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 """Names of a body's fields; they travel in a header."""
 NEVER_DROPPED: Final = frozenset({"model", "messages", "input", "contents", "stream"})
 """What a request asks, and how it is to be answered."""
-SPOKEN: Final = frozenset(
-    {
-        Dialect.OPENAI,
-        Dialect.ANTHROPIC,
-        Dialect.GEMINI,
-        Dialect.CODE_ASSIST,
-        Dialect.SIMULATED,
-    }
-)
-NEEDS_NO_URL: Final = frozenset({Dialect.SIMULATED})
-KEYLESS_DIALECTS: Final = frozenset({Dialect.SIMULATED, Dialect.CODE_ASSIST})
+NEEDS_NO_URL: Final = frozenset({Dialect.SIMULATED, Dialect.LITELLM})
+KEYLESS_DIALECTS: Final = frozenset({Dialect.SIMULATED, Dialect.CODE_ASSIST, Dialect.LITELLM})
 """Their credentials have no `key`: nobody is asked, or an OAuth account is."""
 ENDINGS: Final = {
     Dialect.OPENAI: " that ends in /v1",
@@ -157,8 +149,6 @@ def _providers(config: Config) -> Iterator[Problem]:
         path = f"providers.{name}"
         if not NAME.fullmatch(name):
             yield Problem(path, "a provider's name is made of letters, digits and . _ : @ + -")
-        if provider.dialect not in SPOKEN:
-            yield Problem(f"{path}.dialect", f"the dialect {provider.dialect.value!r} {MISSING}")
         yield from _base_url(provider, path)
         yield from _credentials(provider, path)
         yield from config_oauth.problems(provider, path)
@@ -196,7 +186,9 @@ def _scope(rule: ErrorRule) -> str:
 
 
 def _base_url(provider: Provider, path: str) -> Iterator[Problem]:
-    if provider.dialect in NEEDS_NO_URL or provider.dialect not in SPOKEN:
+    if provider.dialect in NEEDS_NO_URL and not (
+        provider.base_url and provider.dialect is Dialect.LITELLM
+    ):
         return
     here = f"{path}.base_url"
     if not provider.base_url:
@@ -245,6 +237,8 @@ def _credentials(provider: Provider, path: str) -> Iterator[Problem]:
         if dead not in names:
             here = f"{path}.simulated.dead_credentials[{n}]"
             yield Problem(here, f"{dead!r} is no credential of this provider")
+    if provider.dialect is not Dialect.LITELLM and provider.litellm != LiteLLM():
+        yield Problem(f"{path}.litellm", "only for the dialect 'litellm'")
     if provider.dialect is not Dialect.SIMULATED and provider.simulated != Simulated():
         yield Problem(f"{path}.simulated", "only for the dialect 'simulated'")
 

@@ -27,6 +27,9 @@ from gateway.wire.headers import to_client
 from gateway.wire.openai import OpenAIWire
 from gateway.wire.responses import ResponsesWire
 from gateway.wire.translate.base import StreamTranslation, TranslatedRequest, Translation
+from gateway.wire.translate.counting import Counting, counting
+from gateway.wire.translate.embedding import Embedding, embedding
+from gateway.wire.translate.errors import read_error, write_error
 from gateway.wire.translate.registry import translation
 from gateway.wire.whole_frames import WholeFrames
 
@@ -36,7 +39,9 @@ WIRES: Final[Mapping[str, Wire]] = {
 """By the dialect a target is asked in."""
 GENERATES: Final = ("/chat/completions", "/responses", "/v1/messages")
 GENERATES_AT_GOOGLE: Final = (":generateContent", ":streamGenerateContent")
-"""Endpoints that can be translated: those that make an answer."""
+"""Endpoints that make an answer; the others are counts and embeddings."""
+COUNTS: Final = ("/v1/messages/count_tokens", ":countTokens")
+EMBEDS: Final = ("/embeddings", ":embedContent", ":batchEmbedContents")
 EVENTS_TYPE: Final = ("content-type", "text/event-stream; charset=utf-8")
 _OF_A_DIALECT: Final = ("openai-", "anthropic-", "x-goog-", "x-gemini-", "x-stainless-")
 """Headers that mean something only beside the body they came with."""
@@ -193,8 +198,8 @@ class Exchanges:
     def _translate(self, provider: Provider, model: str) -> _Translated | ClientError:
         inbound = self.inbound
         client, target = inbound.wire.name, spoken(provider, inbound.wire.name)
-        between = translation(client, target, origin=provider.name, created=self.created)
-        if between is None or not _generates(inbound.path):
+        between = self._between(client, target, origin=provider.name)
+        if between is None:
             said = f"{inbound.facts.endpoint} is not translated for providers of {target!r}."
             return ClientError(400, "untranslatable", said)
         try:
@@ -202,6 +207,35 @@ class Exchanges:
         except ClientError as error:
             return error
         return _Translated(between, request)
+
+    def _between(self, client: str, target: str, *, origin: str) -> Translation | None:
+        path = self.inbound.path
+        if _generates(path):
+            return translation(client, target, origin=origin, created=self.created)
+        other = counting if path.endswith(COUNTS) else embedding if path.endswith(EMBEDS) else None
+        found = other(client, target) if other is not None else None
+        return None if found is None else _OneCall(client, target, found)
+
+
+@dataclass(frozen=True, slots=True)
+class _OneCall:
+    """Implements `Translation` for what is asked and answered whole: counts and embeddings."""
+
+    client: str
+    target: str
+    of: Counting | Embedding
+
+    def request(self, body: bytes, *, model: str, stream: bool) -> TranslatedRequest:
+        return self.of.request(body, model=model)
+
+    def answer(self, body: bytes) -> bytes:
+        return self.of.answer(body)
+
+    def stream(self) -> StreamTranslation:
+        raise NotImplementedError
+
+    def error(self, status: int, body: bytes) -> bytes:
+        return write_error(self.client, read_error(status, body))
 
 
 @dataclass(frozen=True, slots=True)

@@ -258,6 +258,9 @@ providers:
     timeouts: {connect_seconds: 9, headers_seconds: 10, first_content_seconds: 11, idle_seconds: 12}
     prices: {"f": {input_per_million: 1, output_per_million: 2, cached_per_million: 0.1, cache_write_per_million: 3}}
     vendor: groq
+    litellm: {api_version: '', organization: '', aws_region_name: '', aws_access_key_id: '', aws_secret_access_key: '',
+      aws_session_token: '', aws_role_name: '', aws_profile_name: '', aws_bedrock_runtime_endpoint: '',
+      vertex_project: '', vertex_location: '', vertex_credentials: '', drop_params: true}
     errors:
       - {failure: rate_limited, status: 401, code: c, header: h, body: k, scope: credential, rest_seconds: 3}
     simulated:

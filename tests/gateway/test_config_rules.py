@@ -16,6 +16,7 @@ from gateway.config import (
     Durability,
     ErrorRule,
     Fallback,
+    LiteLLM,
     ModelRules,
     Price,
     Provider,
@@ -123,7 +124,6 @@ def test_the_refusal_of_a_public_bind_says_what_to_set() -> None:
 @pytest.mark.parametrize(
     ("config", "path"),
     [
-        (with_openai(dialect=Dialect.LITELLM), "providers.openai.dialect"),
         (replace(SOUND, server=Server(workers=2)), "server.workers"),
         (replace(SOUND, shared_state=SharedState(url="redis://x")), "shared_state.url"),
         (replace(SOUND, telemetry=Telemetry(capture_content=True)), "telemetry.capture_content"),
@@ -138,6 +138,10 @@ def test_what_this_version_cannot_do_is_refused(config: Config, path: str) -> No
 @pytest.mark.parametrize(
     ("config", "line"),
     [
+        (
+            with_openai(litellm=LiteLLM(api_version="1")),
+            "providers.openai.litellm: only for the dialect 'litellm'",
+        ),
         (Config(), "providers: none is configured; at least one is needed"),
         (
             with_client(Client(name="a", key=Secret("k")), Client(name="b", key=Secret("k"))),

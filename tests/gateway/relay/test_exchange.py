@@ -77,7 +77,23 @@ def test_fields_to_drop_are_those_of_the_target() -> None:
     assert "max_tokens" in made.dropped
 
 
-def test_only_what_makes_an_answer_is_translated() -> None:
+def test_counts_and_embeddings_are_translated_where_both_sides_have_them() -> None:
+    count = replace(
+        inbound(),
+        wire=ANTHROPIC,
+        path="/v1/messages/count_tokens",
+        body=json.dumps(ASKED).encode(),
+    )
+    counting = Exchanges(count, created=1)
+    made = counting.of(send(Dialect.GEMINI))
+    assert made.path == "/models/m:countTokens"
+    assert made.answer(b'{"totalTokens": 3}') == b'{"input_tokens":3}'
+    assert "not translated" in Exchanges(count, created=1).cannot(provider(Dialect.OPENAI), "m")
+    embed = replace(inbound(), path="/embeddings", body=b'{"model": "r", "input": "a"}')
+    assert Exchanges(embed, created=1).of(send(Dialect.GEMINI)).path.endswith("EmbedContents")
+
+
+def test_what_a_target_has_no_call_for_is_refused() -> None:
     asked = replace(inbound(), path="/embeddings", body=json.dumps(ASKED).encode())
     exchanges = Exchanges(asked, created=1)
     assert "not translated" in exchanges.cannot(provider(Dialect.ANTHROPIC), "m")
