@@ -55,7 +55,7 @@ from gateway.upstream.http1.pool import Pool as Connections
 from gateway.upstream.http1.upstream import Http1Upstream
 from gateway.upstream.oauth import accounts
 from gateway.upstream.simulated import SimulatedUpstream
-from gateway.upstream.translated import LiteLLMUpstream
+from gateway.upstream.translated import LiteLLMUpstream, wanted
 from storage.ahead import Ahead, ahead_path
 from storage.journal import Journal, journal_path
 
@@ -128,7 +128,7 @@ async def running(
         tasks = await stack.enter_async_context(background())
         tasks.run(_tick(context), name="tick")
         tasks.run(sinks.lag.run(), name="loop lag")
-        if _needs_litellm(loaded.config):
+        if wanted(loaded.config):
             tasks.run(litellm.warm(), name="loading litellm")
         tasks.run(read_prices(context, prices), name="price table")
         tasks.run(sinks.store.keep_house(clock), name="retention")
@@ -278,11 +278,6 @@ def _upstreams(
         Dialect.LITELLM: litellm,
         Dialect.SIMULATED: simulated,
     }
-
-
-def _needs_litellm(config: Config) -> bool:
-    """Loading takes seconds, which the first request would else wait for."""
-    return any(each.dialect is Dialect.LITELLM for each in config.providers.values())
 
 
 def _scraper(

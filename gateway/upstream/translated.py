@@ -22,7 +22,7 @@ from typing import Any, Final
 import aiohttp
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from gateway.config import Provider
+from gateway.config import Config, Dialect, Provider
 from gateway.events import Failure
 from gateway.units import Secret
 from gateway.upstream.base import Outgoing, Reply, Upstream, UpstreamFailure
@@ -152,6 +152,11 @@ class LiteLLMUpstream:
         else:
             asked["shared_session"] = self._session
         return asked
+
+
+def wanted(config: Config) -> bool:
+    """Loading takes seconds, which the first request would else wait for."""
+    return any(each.dialect is Dialect.LITELLM for each in config.providers.values())
 
 
 class _Whole:
