@@ -217,7 +217,7 @@ class Exchanges:
         return None if found is None else _OneCall(client, target, found)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _OneCall:
     """Implements `Translation` for what is asked and answered whole: counts and embeddings."""
 
