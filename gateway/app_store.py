@@ -35,7 +35,7 @@ from storage.writer import Writer
 
 URGENT = (Switched, CooldownStarted, CooldownExtended, CooldownEnded)
 """What a restart must know: stored at once, with whatever waits before it."""
-MORE_SECONDS: Final = 0.01
+MORE_SECONDS: Final = 0.002
 """Between two steps of deleting, for the writer."""
 IDLE_SECONDS: Final = 1.0
 FAILING_SECONDS: Final = 10.0

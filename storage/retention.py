@@ -25,8 +25,8 @@ GOAL_SECONDS: Final = (0.015, 0.04)
 """Of a step: shorter ones grow, longer ones shrink. A tenth of a second is the promise."""
 SIZE: Final = (20, 2000)
 """Rows, or pages, of a step: least and most."""
-HIGH: Final = 0.90
-LOW: Final = 0.85
+HIGH: Final = 0.85
+LOW: Final = 0.80
 """Shares of `max_bytes`: above the first rows are deleted until it is the second. The rest is for
 the write-ahead log and for what comes meanwhile."""
 AGES_EVERY_SECONDS: Final = 60.0

@@ -29,7 +29,7 @@ BUSY_TIMEOUT_SECONDS: Final = 5.0
 TURN_AGAIN_SECONDS: Final = 0.02
 READERS_MAX: Final = 4
 """Each is a thread; a console page asks four things at once."""
-WAL_BYTES_MAX: Final = 8 * 1024 * 1024
+WAL_BYTES_MAX: Final = 4 * 1024 * 1024
 """The log file is cut back to this after a long read kept it from being emptied."""
 BACKUPS_KEPT: Final = 3
 SOUND: Final = (3, 51, 3)

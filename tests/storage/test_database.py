@@ -99,7 +99,7 @@ async def test_how_the_connections_are_tuned(tmp_path: Path) -> None:
     assert await pragma(database.writer, "foreign_keys") == 1
     assert await pragma(database.writer, "busy_timeout") == 5000
     assert await pragma(database.writer, "auto_vacuum") == 2
-    assert await pragma(database.writer, "journal_size_limit") == 8 * 1024 * 1024
+    assert await pragma(database.writer, "journal_size_limit") == 4 * 1024 * 1024
     assert await pragma(database.reader, "query_only") == 1
     await database.close()
 

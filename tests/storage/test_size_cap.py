@@ -8,6 +8,7 @@ import os
 import sqlite3
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 from gateway.app_store import Store
@@ -21,7 +22,7 @@ from gateway.events import (
     Stamped,
     Switched,
 )
-from gateway.units import MICROS
+from gateway.units import MICROS, RequestId
 from tests.storage.samples import example
 
 ATTEMPTS = int(os.environ.get("EVENKEEL_ATTEMPTS", "15000"))
@@ -41,12 +42,13 @@ async def test_the_file_and_its_log_stay_near_the_cap_and_all_switches_stay(
     largest = attempts = switches = seq = 0
     keeper = asyncio.ensure_future(store.keep_house(clock))
     now = clock.now().timestamp
+    attempt, request = example(AttemptFinished, ts=now), example(RequestFinished, ts=now)
     while attempts < ATTEMPTS:
         events: list[Event] = [
-            example(AttemptFinished, ts=now, request_id=f"r{attempts + n:026}") for n in range(60)
+            replace(attempt, request_id=RequestId(f"r{attempts + n:026}")) for n in range(60)
         ]
         events += [
-            example(RequestFinished, ts=now, request_id=f"r{attempts + n:026}") for n in range(38)
+            replace(request, request_id=RequestId(f"r{attempts + n:026}")) for n in range(38)
         ]
         events += [
             example(Switched, ts=now),
