@@ -21,7 +21,7 @@ from gateway.units import MICROS, Timestamp
 from storage.counting import DAY, count_rows, counted
 from storage.models import TABLES
 
-GOAL_SECONDS: Final = (0.015, 0.04)
+GOAL_SECONDS: Final = (0.008, 0.02)
 """Of a step: shorter ones grow, longer ones shrink. A tenth of a second is the promise."""
 SIZE: Final = (20, 2000)
 """Rows, or pages, of a step: least and most."""
