@@ -28,7 +28,7 @@ def rendered(board: Board, boards: tuple[Board, ...]) -> Json:
         for panel in row.panels:
             if x + panel.width > COLUMNS:
                 x, y, height = 0, y + height, 0
-            panels.append(_panel(panel, len(panels) + 1, x, y))
+            panels.append(_panel(panel, board, len(panels) + 1, x, y))
             x, height = x + panel.width, max(height, panel.height)
         y += height
     return {
@@ -68,7 +68,8 @@ def _row(title: str, number: int, y: int) -> Json:
     return {"id": number, "type": "row", "title": title, "collapsed": False, "gridPos": place}
 
 
-def _panel(panel: Panel, number: int, x: int, y: int) -> Json:
+def _panel(panel: Panel, board: Board, number: int, x: int, y: int) -> Json:
+    below = () if board.below is None else (board.below,)
     source = HISTORY if isinstance(panel.queries[0], History) else PROMETHEUS
     defaults: Json = {
         "unit": panel.unit,
@@ -97,7 +98,7 @@ def _panel(panel: Panel, number: int, x: int, y: int) -> Json:
         "transformations": list(panel.transformations),
         "links": [
             {"title": title, "url": f"/d/{uid}?${{__url_time_range}}&${{__all_variables}}"}
-            for title, uid in panel.links
+            for title, uid in panel.links or below
         ],
     }
 
@@ -260,7 +261,7 @@ def _values(name: str, query: str) -> Json:
 
 def _annotations() -> list[Json]:
     """Exact, from the history: what a scrape may step over."""
-    window = "since=${__from:date:iso}&until=${__to:date:iso}&limit=1000"
+    window = "since=${__from}000&until=${__to}000&limit=1000"
     return [
         _annotation("Switches", f"/api/v1/switches?{window}", "red", "reason"),
         _annotation("Reloads", f"/api/v1/events?kind=config_reloaded&{window}", "blue", "kind"),

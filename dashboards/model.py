@@ -40,7 +40,7 @@ class History:
     """Rows of the gateway's own history, asked for over HTTP (the Infinity data source)."""
 
     path: str
-    """Of `/api/v1`, with its query; `${__from:date:iso}` and the like are Grafana's."""
+    """Of `/api/v1`, with its query. Grafana's `${__from}` is milliseconds, hence `${__from}000`."""
     columns: tuple[tuple[str, str, str], ...]
     """Field, heading, and `timestamp`, `string` or `number`. Times are microseconds."""
     empty_because: str = ""
@@ -68,7 +68,7 @@ class Panel:
     thresholds: tuple[tuple[float | None, str], ...] = ((None, "green"),)
     mappings: tuple[Mapped, ...] = ()
     links: tuple[tuple[str, str], ...] = ()
-    """Title and uid of the board that tells more."""
+    """Title and uid of the board that tells more; empty: the one below the panel's own."""
     decimals: int | None = None
     stacked: bool = False
     maximum: float | None = None
@@ -90,6 +90,8 @@ class Board:
     rows: tuple[Row, ...]
     variables: tuple[str, ...] = ()
     """Of `route` and `provider`."""
+    below: tuple[str, str] | None = None
+    """Title and uid of the next level, for panels that name none. None: the lowest."""
     tags: tuple[str, ...] = field(default=("evenkeel",))
 
     @property

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.resources import files as packaged
 from typing import Any, Final
 
 import yaml
@@ -15,6 +16,12 @@ import yaml
 HEADER: Final = "# Written by `python -m dashboards` from dashboards/stack.py; edit there.\n"
 JOB: Final = "evenkeel"
 """The alert on a gateway that is down names this job."""
+PROMETHEUS_FLAGS: Final = (
+    "--enable-feature=exemplar-storage",
+    "--storage.tsdb.retention.time=15d",
+    "--storage.tsdb.retention.size=4GB",
+)
+"""What its configuration file cannot say: exemplars are kept, and the volume stays small."""
 INHIBITED: Final = (
     ("EvenkeelNoCandidateLeft", "EvenkeelSingleCandidateLeft", ("route",)),
     ("EvenkeelRouteFlapping", "EvenkeelRoutePingPong|EvenkeelShortDwell", ("route",)),
@@ -50,7 +57,7 @@ COMPOSE: Final = Place(
     tempo="tempo:3200",
     rules="/etc/prometheus/rules",
     dashboards="/etc/grafana/dashboards",
-    receiver="http://gateway:8080/healthz",
+    receiver="http://receiver:9095/alerts",
 )
 NATIVE: Final = Place(
     gateway="127.0.0.1:8080",
@@ -139,6 +146,28 @@ def tempo() -> str:
     )
 
 
+DEMO_SERVER: Final = "server: {host: 127.0.0.1, port: 8080}\n"
+GATEWAY_SERVER: Final = """\
+# Others can reach it, so it asks for keys. /metrics is open to whoever reaches the port.
+server: {host: 0.0.0.0, port: 8080}
+auth:
+  clients: [{name: everybody, key: "${EVENKEEL_CLIENT_KEY}"}]
+  admin_key: ${EVENKEEL_ADMIN_KEY}
+storage:
+  url: sqlite+aiosqlite:////data/evenkeel.db
+telemetry:
+  otlp_endpoint: ${EVENKEEL_OTLP_ENDPOINT:-http://tempo:4318}
+  log_format: json
+"""
+
+
+def gateway() -> str:
+    """The demo's own configuration, within reach of the neighbours."""
+    demo = (packaged("gateway") / "demo.yaml").read_text(encoding="utf-8")
+    assert DEMO_SERVER in demo
+    return HEADER + demo.replace(DEMO_SERVER, GATEWAY_SERVER)
+
+
 def datasources(place: Place) -> str:
     """Prometheus with links from exemplars to traces, Tempo, and the gateway's own history."""
     trace = {"name": "trace_id", "datasourceUid": "evenkeel-tempo"}
@@ -190,6 +219,7 @@ def boards(place: Place) -> str:
 def files() -> Mapping[str, str]:
     """Path below `grafana/` → content."""
     return {
+        "gateway.yaml": gateway(),
         "prometheus.yml": prometheus(COMPOSE),
         "alertmanager.yml": alertmanager(COMPOSE),
         "tempo.yml": tempo(),

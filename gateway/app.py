@@ -208,6 +208,7 @@ def _context(
         clock=clock,
         rng=rng,
         console=_console(),
+        contents=sinks.traces.contents if sinks.traces is not None else None,
     )
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 import click
 
+from dashboards.command import dashboards
 from gateway import cli_ask, cli_dry_run, cli_export, cli_hands, cli_migrate, cli_replay
 from gateway.cli_options import config_option, host_option, json_option, port_option, url_option
 
@@ -310,5 +311,6 @@ for command in (
     cli_export.export,
     cli_migrate.migrate,
     cli_replay.replay,
+    dashboards,
 ):
     cli.add_command(command)

@@ -471,6 +471,7 @@ class Telemetry:
     """From this long on a request's spans are always kept."""
     genai_conventions: GenAIConventions = GenAIConventions.RELEASED
     capture_content: bool = False
+    """Prompts and answers onto spans: cut to 64 KiB each, without what looks like a key."""
     log_format: LogFormat = LogFormat.CONSOLE
 
 

@@ -136,8 +136,9 @@ def _storage(config: Config) -> Iterator[Problem]:
         yield Problem("storage.retention.max_bytes", f"must be {MAX_BYTES_MIN} or more")
     if config.shared_state.url:
         yield Problem("shared_state.url", f"shared state {MISSING}")
-    if config.telemetry.capture_content:
-        yield Problem("telemetry.capture_content", f"capturing content {MISSING}")
+    if config.telemetry.capture_content and not config.telemetry.otlp_endpoint:
+        message = "needs an otlp_endpoint: prompts and answers go onto spans, and nowhere else"
+        yield Problem("telemetry.capture_content", message)
     if config.telemetry.otlp_endpoint and (said := url_fault(config.telemetry.otlp_endpoint)):
         yield Problem("telemetry.otlp_endpoint", said)
 

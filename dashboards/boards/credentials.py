@@ -130,7 +130,7 @@ _LIMITS = Row(
             width=24,
             queries=(
                 History(
-                    path="/api/v1/cooldowns?since=${__from:date:iso}&until=${__to:date:iso}"
+                    path="/api/v1/cooldowns?since=${__from}000&until=${__to}000"
                     "&order=desc&limit=200",
                     columns=(
                         ("started", "began", "timestamp"),

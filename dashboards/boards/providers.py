@@ -100,8 +100,8 @@ _FAILURES = Row(
             width=24,
             queries=(
                 History(
-                    path="/api/v1/attempts?outcome=failed&since=${__from:date:iso}"
-                    "&until=${__to:date:iso}&order=desc&limit=200",
+                    path="/api/v1/attempts?outcome=failed&since=${__from}000"
+                    "&until=${__to}000&order=desc&limit=200",
                     columns=(
                         ("ts", "time", "timestamp"),
                         ("provider", "provider", "string"),
@@ -213,6 +213,7 @@ BOARD = Board(
     uid=c.PROVIDERS,
     title="Evenkeel: providers",
     description="Rate, errors and duration of each provider and model; failures by class.",
+    below=("Credentials", c.CREDENTIALS),
     variables=("provider",),
     rows=(_RED, _FAILURES, _SPEED),
 )

@@ -162,7 +162,7 @@ _SWITCHES = Row(
             width=24,
             queries=(
                 History(
-                    path="/api/v1/switches?since=${__from:date:iso}&until=${__to:date:iso}"
+                    path="/api/v1/switches?since=${__from}000&until=${__to}000"
                     "&order=desc&limit=200",
                     columns=(
                         ("ts", "time", "timestamp"),
@@ -269,6 +269,7 @@ BOARD = Board(
     uid=c.ROUTING,
     title="Evenkeel: routing and flapping",
     description="Which target serves each route, why it changed, and whether it holds still.",
+    below=("Providers", c.PROVIDERS),
     variables=("route", "provider"),
     rows=(_NOW, _SWITCHES, _DAMPING),
 )

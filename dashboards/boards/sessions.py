@@ -126,6 +126,7 @@ BOARD = Board(
     uid=c.SESSIONS,
     title="Evenkeel: sessions, cache and cost",
     description="What moving costs: caches, tokens and money.",
+    below=("Providers", c.PROVIDERS),
     variables=("route", "provider"),
     rows=(_CACHE, _COST),
 )

@@ -87,7 +87,7 @@ def _grafana(alert: Alert) -> dict[str, Any]:
         "noDataState": "OK",
         "execErrState": "Error",
         "labels": dict(alert.labels()),
-        "annotations": _annotations(alert) | {"__dashboardUid__": alert.board},
+        "annotations": _annotations(alert),
         "data": [
             _grafana_query("A", "evenkeel-prometheus", query),
             _grafana_query("B", "__expr__", reduced),

@@ -10,6 +10,10 @@ _TO_FROM = (
     f'label_replace(label_replace(label_replace({_FROM_TO}, "x", "$1", "from", "(.*)"), '
     '"from", "$1", "to", "(.*)"), "to", "$1", "x", "(.*)")'
 )
+_RELAPSES = (
+    f"sum by (provider) (label_replace(increase({m.RELAPSES.name}[1h]), "
+    '"provider", "$1", "target", "([^/]*)/.*"))'
+)
 _SWITCHES = "/api/v1/switches?route={{ $labels.route }}&order=desc&limit=50"
 
 
@@ -48,13 +52,15 @@ def _candidates() -> tuple[Alert, ...]:
 
 
 def _switching() -> tuple[Alert, ...]:
+    """Flapping is kept on for as long as the windows of the two smaller ones, and these wait for it: so
+    that they never speak of the same story before it, or after it is over."""
     return (
         Alert(
             name="EvenkeelRouteFlapping",
             expr=f"max by (route) ({m.FLAPPING.name}) == 1 "
             f"or sum by (route) (increase({m.REVERSALS.name}[10m])) >= 6",
             severity=Severity.TICKET,
-            keep="30m",
+            keep="1h",
             summary="{{ $labels.route }} is flapping",
             description="A target of this route was left again and again. Damping keeps it behind "
             "the others until its penalty has decayed; prompts are read anew at every switch.",
@@ -67,7 +73,6 @@ def _switching() -> tuple[Alert, ...]:
             expr=f"max by (route) (({_FROM_TO}) and on (route, from, to) ({_TO_FROM}))",
             severity=Severity.TICKET,
             wait="1m",
-            keep="30m",
             summary="{{ $labels.route }} goes back and forth between two targets",
             description="Both directions of one pair were switched twice or more within an hour.",
             board="evenkeel-routing",
@@ -78,7 +83,7 @@ def _switching() -> tuple[Alert, ...]:
             name="EvenkeelShortDwell",
             expr=f'sum by (route) (increase({m.DWELL.name}_bucket{{le="300.0"}}[1h])) >= 3',
             severity=Severity.INFO,
-            keep="30m",
+            wait="5m",
             summary="{{ $labels.route }} left targets within five minutes",
             description="Three times or more within an hour: less than a prompt cache lives.",
             board="evenkeel-routing",
@@ -106,15 +111,16 @@ def _places() -> tuple[Alert, ...]:
         ),
         Alert(
             name="EvenkeelRelapses",
-            expr=f"sum by (target) (increase({m.RELAPSES.name}[1h])) >= 6",
+            expr=f"{_RELAPSES} / sum by (provider) (increase({m.COOLDOWNS.name}[1h])) > 0.5 "
+            f"and {_RELAPSES} >= 6",
             severity=Severity.TICKET,
             keep="30m",
-            summary="{{ $labels.target }} fails again right after each rest",
-            description="Six cooldowns or more within an hour began sooner after the one before "
-            "than that had lasted: the rests are too short for this trouble.",
+            summary="{{ $labels.provider }} fails again right after its rests",
+            description="More than half of its cooldowns within an hour, and six at least, began "
+            "sooner after the one before than that had lasted: the rests are too short.",
             board="evenkeel-routing",
             runbook="rests-are-too-short",
-            history="/api/v1/cooldowns?target={{ $labels.target }}&order=desc&limit=50",
+            history="/api/v1/cooldowns?provider={{ $labels.provider }}&order=desc&limit=50",
         ),
         Alert(
             name="EvenkeelCredentialParked",

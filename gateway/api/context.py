@@ -16,6 +16,7 @@ from gateway.relay.loop import Relay
 from gateway.routing.hands import Hands
 from gateway.routing.pool import Pool
 from gateway.spine import Spine
+from gateway.telemetry.content import Contents
 from gateway.units import Clock, Timestamp
 
 Item = dict[str, Any]
@@ -102,6 +103,8 @@ class Context:
     reload: Callable[[str, str], Awaitable[Sequence[str]]] = no_reload
     """Reads the configuration again on behalf of an actor, with a note. The dotted paths that
     changed; raises `ReloadRefused`."""
+    contents: Contents | None = None
+    """Where prompts and answers are kept for their spans; None: they are not."""
     ready: bool = False
     """Started, and not yet asked to stop."""
     internal_errors: int = 0

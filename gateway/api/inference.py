@@ -16,6 +16,7 @@ from aiohttp import web
 from gateway.api import endpoints, ids
 from gateway.api.access import RateExceeded, may_use
 from gateway.api.array_answer import ArrayAnswer
+from gateway.api.capture import Overheard
 from gateway.api.context import CONTEXT, Context
 from gateway.api.endpoints import Endpoint
 from gateway.api.errors import not_supported
@@ -27,6 +28,7 @@ from gateway.relay.answering import Answer, ClientGone, answer_error, request_he
 from gateway.relay.inbound import Inbound
 from gateway.routing.state import RouteState
 from gateway.routing.steps import Facts
+from gateway.telemetry.content import Content, Contents
 from gateway.units import Moment
 from gateway.wire.base import Asked, ClientError, ErrorAnswer, Wire
 from gateway.wire.conversation import Conversation, conversation
@@ -102,13 +104,29 @@ async def _infer(request: web.Request, endpoint: Endpoint) -> web.StreamResponse
     except ClientError as error:
         await _refuse(error, endpoint.wire, learned.added_to(facts), held or answer, context)
     else:
-        await context.relay.serve(inbound, route, held or answer)
+        if context.contents is None:
+            await context.relay.serve(inbound, route, held or answer)
+        else:
+            await _overheard(context.contents, context, inbound, route, held or answer)
     if held is not None:
         await context.spine.safe("storage", SAFE_SECONDS)
         with suppress(ClientGone):
             await held.release()
     # None only where the client was gone before its answer began: nobody reads this one.
     return sent.response or web.Response(status=CLIENT_CLOSED)
+
+
+async def _overheard(
+    contents: Contents, context: Context, inbound: Inbound, route: RouteState, answer: Answer
+) -> None:
+    """Serves it, and keeps both sides for the span, which is made once the loop goes on."""
+    listening = Overheard(answer)
+    try:
+        await context.relay.serve(inbound, route, listening)
+    finally:
+        facts = inbound.facts
+        content = Content(facts.dialect, inbound.body, listening.heard, facts.stream)
+        contents.keep(facts.request_id, content)
 
 
 def _first_facts(headers: Headers, endpoint: Endpoint, context: Context, now: Moment) -> Facts:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+UNITS: Final = frozenset({"seconds", "bytes", "tokens", "usd"})
+
 
 class Kind(StrEnum):
     COUNTER = "counter"
@@ -30,6 +32,12 @@ class Metric:
     """Upper bounds of a histogram, without the infinite one."""
     empty_because: str = ""
     """Why the series may be missing in a healthy gateway; empty: they always exist."""
+
+    @property
+    def unit(self) -> str:
+        """By Prometheus' convention the end of the name says it; empty: a plain number."""
+        words = self.name.removesuffix("_total").split("_")
+        return next((each for each in reversed(words) if each in UNITS), "")
 
 
 DURATION_BUCKETS: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)

@@ -36,6 +36,9 @@ class Span(StrEnum):
     CACHE_WRITE_TOKENS = "gen_ai.usage.cache_creation.input_tokens"
     REASONING_TOKENS = "gen_ai.usage.reasoning.output_tokens"
 
+    INPUT = "gen_ai.input.messages"
+    OUTPUT = "gen_ai.output.messages"
+
     REQUEST_ID = "evenkeel.request_id"
     ATTEMPT_ID = "evenkeel.attempt_id"
     ATTEMPT_NUMBER = "evenkeel.attempt.number"

@@ -29,6 +29,7 @@ from gateway.telemetry.catalogue_spans import (
     PROVIDERS,
     Span,
 )
+from gateway.telemetry.content import Content, answered, asked
 from gateway.telemetry.sampling import FAULTS
 
 Part = AttemptFinished | CandidateSkipped | Switched | CooldownStarted
@@ -94,7 +95,9 @@ class Words:
     def __init__(self, conventions: str) -> None:
         self._renamed = CONVENTIONS[conventions]
 
-    def request(self, request: RequestFinished, parts: Sequence[Part]) -> Iterator[Told]:
+    def request(
+        self, request: RequestFinished, parts: Sequence[Part], content: Content | None = None
+    ) -> Iterator[Told]:
         """The request's span, its operation's, and those of its attempts."""
         faulty = request.outcome in FAULTS
         error = _name(request.failure or request.outcome) if faulty else ""
@@ -119,7 +122,7 @@ class Words:
             role=Role.INTERNAL,
             ids=Ids(request.trace_id, operation_span(request.request_id)),
             parent=request.span_id,
-            attributes=self.said(_operation(request, operation)),
+            attributes=self.said(_operation(request, operation) | _content(content)),
             events=(*self._wait(request, attempts), *(self.event(part) for part in within)),
             error=error,
             started=request.started,
@@ -262,6 +265,12 @@ def _operation(request: RequestFinished, operation: str) -> dict[Span, Value | N
         Span.WAITED: request.waited_seconds or None,
         **_tokens(request.usage),
     }
+
+
+def _content(content: Content | None) -> dict[Span, Value | None]:
+    if content is None:
+        return {}
+    return {Span.INPUT: asked(content), Span.OUTPUT: answered(content)}
 
 
 def _attempt(attempt: AttemptFinished, operation: str) -> dict[Span, Value | None]:

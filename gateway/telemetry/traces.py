@@ -24,6 +24,7 @@ from gateway.events import (
     Switched,
     SwitchKind,
 )
+from gateway.telemetry.content import Contents
 from gateway.telemetry.sampling import Sampling
 from gateway.telemetry.spans import Ids, Part, Told, Words, operation_span, root
 
@@ -67,7 +68,9 @@ class TraceSink:
         self._version = version
         self._sampling = Sampling(telemetry)
         self._words = Words(telemetry.genai_conventions)
-        self._story = _Story(self._sampling, self._words)
+        self.contents = Contents() if telemetry.capture_content else None
+        """Prompts and answers of requests whose spans are still to be made."""
+        self._story = _Story(self._sampling, self._words, self.contents)
         self._ready: deque[ReadableSpan] = deque(maxlen=SPANS_MAX)
         self._builder: _Builder | None = None
         self._boot_id = ""
@@ -110,9 +113,10 @@ class TraceSink:
 class _Story:
     """Puts events together until they make a span."""
 
-    def __init__(self, sampling: Sampling, words: Words) -> None:
+    def __init__(self, sampling: Sampling, words: Words, contents: Contents | None) -> None:
         self._sampling = sampling
         self._words = words
+        self._contents = contents
         self._open: dict[str, list[Part]] = {}
         """Request → what is known of it before it is over."""
         self._causes: dict[str, Ids] = {}
@@ -144,8 +148,9 @@ class _Story:
 
     def _request(self, request: RequestFinished) -> Iterator[Told]:
         parts = self._open.pop(request.request_id, ())
+        content = self._contents.take(request.request_id) if self._contents is not None else None
         if self._sampling.request(request) or any(map(_is_telling, parts)):
-            yield from self._words.request(request, parts)
+            yield from self._words.request(request, parts, content)
 
     def _probe(self, attempt: AttemptFinished, stamped: Stamped) -> Iterator[Told]:
         place = attempt.route, f"{attempt.provider}/{attempt.model}"

@@ -10,10 +10,17 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from tests.benchmarks import bench_core, bench_requests, bench_start, bench_streams, bench_translate
-from tests.benchmarks.subjects import everyone, pin_load
+from tests.benchmarks import (
+    bench_core,
+    bench_requests,
+    bench_sinks,
+    bench_start,
+    bench_streams,
+    bench_translate,
+)
+from tests.benchmarks.subjects import direct, everyone, pin_load
 
-PARTS = ("core", "translate", "start", "requests", "streams", "latency")
+PARTS = ("core", "translate", "sinks", "start", "requests", "streams", "latency")
 
 
 @click.command()
@@ -28,7 +35,7 @@ PARTS = ("core", "translate", "start", "requests", "streams", "latency")
 def main(parts: tuple[str, ...], others: tuple[Path, ...]) -> None:
     """Measure the gateway beside the smallest gateway that aiohttp allows.
 
-    Without PART all of: core, translate, start, requests, streams, latency.
+    Without PART all of: core, translate, sinks, start, requests, streams, latency.
     """
     wanted = parts or PARTS
     pin_load()
@@ -37,7 +44,10 @@ def main(parts: tuple[str, ...], others: tuple[Path, ...]) -> None:
         bench_core.emit()
     if "translate" in wanted:
         bench_translate.translate()
-    if set(wanted) <= {"core", "translate"}:
+    if "sinks" in wanted:
+        with TemporaryDirectory() as folder, direct(Path(folder)) as collector:
+            bench_sinks.sinks(Path(folder), f"http://127.0.0.1:{collector.port}")
+    if set(wanted) <= {"core", "translate", "sinks"}:
         return
     with (
         TemporaryDirectory(prefix="evenkeel-benchmark-") as folder,

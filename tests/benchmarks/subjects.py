@@ -101,9 +101,9 @@ def pin_load() -> None:
 def everyone(folder: Path, *, others: tuple[Path, ...] = ()) -> Iterator[list[Subject]]:
     """The provider itself (`direct`), the floor, the product, and the product of other checkouts."""
     with ExitStack() as stack:
-        direct = stack.enter_context(_provider(folder))
-        upstream = f"http://127.0.0.1:{direct.port}"
-        subjects = [direct, stack.enter_context(_floor(folder, upstream))]
+        bare = stack.enter_context(direct(folder))
+        upstream = f"http://127.0.0.1:{bare.port}"
+        subjects = [bare, stack.enter_context(_floor(folder, upstream))]
         for number, checkout in enumerate((ROOT, *others)):
             name = "product" if number == 0 else f"other {number}"
             subjects.append(stack.enter_context(product(folder, upstream, checkout, name)))
@@ -111,7 +111,8 @@ def everyone(folder: Path, *, others: tuple[Path, ...] = ()) -> Iterator[list[Su
 
 
 @contextmanager
-def _provider(folder: Path) -> Iterator[Subject]:
+def direct(folder: Path) -> Iterator[Subject]:
+    """The provider, which also does for a collector."""
     command = ["-m", "tests.benchmarks.provider"]
     with _running("direct", command, folder=folder, gateway=False) as subject:
         yield subject

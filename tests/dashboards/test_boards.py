@@ -7,7 +7,7 @@ import re
 import pytest
 
 from dashboards.build import BOARDS
-from dashboards.model import Board, History, Panel, Query
+from dashboards.model import Board, History, Panel, Query, Viz
 from gateway.telemetry.catalogue import METRICS, Kind
 
 PANELS = [(board, panel) for board in BOARDS for panel in board.panels]
@@ -85,3 +85,22 @@ def test_history_is_asked_by_paths_of_its_api() -> None:
     assert len(found) >= 4
     assert all(query.path.startswith("/api/v1/") for query in found)
     assert all("limit=" in query.path for query in found)
+
+
+PANEL_UNITS = {"seconds": {"s"}, "bytes": {"bytes"}, "usd": {"currencyUSD"}}
+"""Unit of a metric → those of panels that show its values."""
+
+
+def test_a_panel_has_the_unit_of_what_it_shows() -> None:
+    """Counts of a histogram's observations apart, and shares, which have none; a table names many."""
+    families = {metric.name: metric for metric in METRICS}
+    looked_at = 0
+    for _, panel in PANELS:
+        for query in panel.queries:
+            if not isinstance(query, Query) or panel.viz is Viz.TABLE or " / " in query.expr:
+                continue
+            units = {families[name].unit for name in names(query.expr)} & set(PANEL_UNITS)
+            for unit in units:
+                looked_at += 1
+                assert panel.unit in PANEL_UNITS[unit], panel.title
+    assert looked_at >= 15

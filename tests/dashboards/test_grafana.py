@@ -55,3 +55,12 @@ def test_what_happened_is_marked_from_the_history(board: Board) -> None:
     for each in marks:
         computed = each["target"]["computed_columns"]
         assert computed == [{"selector": "ts / 1000", "text": "time", "type": "timestamp_epoch"}]
+
+
+LOWEST = {"evenkeel-credentials", "evenkeel-internals"}
+
+
+def test_every_panel_leads_down_but_for_those_of_the_lowest_boards(board: Board) -> None:
+    for panel in rendered(board, BOARDS)["panels"]:
+        if panel["type"] != "row" and board.uid not in LOWEST:
+            assert panel["links"], panel["title"]

@@ -1,4 +1,4 @@
-"""Rows, metrics and the upstreams' own counts agree exactly, whatever happened."""
+"""Rows, metrics, spans and the upstreams' own counts agree exactly, whatever happened."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
 from tests.end_to_end import weather
 from tests.end_to_end.gateways import (
     DATABASE,
@@ -22,11 +24,14 @@ from tests.end_to_end.gateways import (
     openai,
     settings_of,
 )
+from tests.end_to_end.neighbours import collector, said
 from tests.upstream import ScriptedUpstream
 
 SEED = 20261125
-REQUESTS = 300
+REQUESTS = 1000
 PAGE = 37
+SPANS_SECONDS = 30.0
+"""For all of them to be sent."""
 ROUNDING_MICROS = 1000
 """Ends are told by the monotonic clock and stored in Unix time."""
 STREAM = ("requests", "attempts", "switches", "events")
@@ -61,6 +66,7 @@ class Told:
     status: dict[str, Any]
     api: dict[str, Rows]
     sql: dict[str, Rows]
+    spans: list[Span]
 
     @property
     def attempts(self) -> Rows:
@@ -68,7 +74,9 @@ class Told:
 
 
 @asynccontextmanager
-async def stormy(folder: Path) -> AsyncIterator[tuple[Served, Sequence[ScriptedUpstream]]]:
+async def stormy(
+    folder: Path, otlp: str
+) -> AsyncIterator[tuple[Served, Sequence[ScriptedUpstream]]]:
     async with ScriptedUpstream() as a, ScriptedUpstream() as b, ScriptedUpstream() as c:
         rng = Random(SEED)
         for upstream in (a, b, c):
@@ -88,18 +96,20 @@ async def stormy(folder: Path) -> AsyncIterator[tuple[Served, Sequence[ScriptedU
             routes,
             stability=STABILITY,
             fallback={"compatible": {"a": ["b"], "c": ["d"]}},
+            telemetry={"otlp_endpoint": otlp},
         )
         async with gateway(folder, settings) as g:
             yield g, (a, b, c)
 
 
 async def told(folder: Path) -> Told:
-    async with stormy(folder) as (g, upstreams):
+    async with collector() as otlp, stormy(folder, otlp.url) as (g, upstreams):
         todo = weather.errands(Random(SEED), REQUESTS, MODELS)
         seen = await weather.run(g.client, todo)
         # Until the last cooldown is over nothing more can happen.
         status = await g.client.until("status", lambda found: not found["cooldowns"])
         await g.settled()
+        assert await g.context.spine.settled("traces", SPANS_SECONDS)
         return Told(
             seen=seen,
             hits=Counter(hit.key.removeprefix("sk-") for each in upstreams for hit in each.hits),
@@ -107,6 +117,7 @@ async def told(folder: Path) -> Told:
             status=status,
             api={table: await g.client.all(table, limit=PAGE) for table in TABLES},
             sql=tables(folder / DATABASE),
+            spans=otlp.spans,
         )
 
 
@@ -129,6 +140,7 @@ async def test_rows_metrics_and_hit_counts_agree(tmp_path: Path) -> None:
     upstreams_and_rows_agree(t)
     pages_and_tables_agree(t)
     metrics_and_rows_agree(t)
+    spans_and_rows_agree(t)
     no_event_is_lost(t)
     every_cooldown_has_its_cause(t)
     every_request_is_consistent(t)
@@ -208,6 +220,42 @@ def metrics_and_rows_agree(t: Told) -> None:
         assert s.total("evenkeel_tokens_total", kind=kind) == tokens
 
 
+def spans_and_rows_agree(t: Told) -> None:
+    """Every request and attempt has its span, nothing has two, and they say the same."""
+    of_kind: dict[int, list[Span]] = defaultdict(list)
+    for span in t.spans:
+        of_kind[span.kind].append(span)
+    servers, clients = of_kind[Span.SPAN_KIND_SERVER], of_kind[Span.SPAN_KIND_CLIENT]
+    inner = of_kind[Span.SPAN_KIND_INTERNAL]
+    assert {span.span_id.hex(): said(span)["http.response.status_code"] for span in servers} == {
+        row["span_id"]: row["status"] for row in t.sql["requests"]
+    }
+    assert len(servers) == REQUESTS
+    assert {span.span_id.hex(): said(span)["evenkeel.attempt_id"] for span in clients} == {
+        row["span_id"]: row["attempt_id"] for row in t.attempts
+    }
+    assert len(clients) == len(t.attempts)
+    for attribute, column in (
+        ("evenkeel.outcome", "outcome"),
+        ("error.type", "failure"),
+        ("evenkeel.credential", "credential"),
+    ):
+        told = Counter(str(said(span).get(attribute, "")) for span in clients)
+        assert told == Counter(row[column] or "" for row in t.attempts)
+    for kind in ("input", "output"):
+        tokens = sum(said(span).get(f"gen_ai.usage.{kind}_tokens", 0) for span in clients)
+        assert tokens == t.series.total("evenkeel_tokens_total", kind=kind)
+    begun = Counter(span.name.partition(" ")[0] for span in inner)
+    assert begun["chat"] == sum(bool(row["route"]) for row in t.sql["requests"])
+    assert begun["switch"] == len(t.sql["switches"])
+    assert begun["cooldown"] == len(t.sql["cooldowns"])
+    assert begun["probe"] == sum(row["probe"] for row in t.attempts)
+    within = Counter(event.name for span in inner for event in span.events)
+    skipped = sum(row["outcome"] == "skipped" for row in t.sql["attempts"])
+    assert within["evenkeel.candidate_skipped"] == skipped
+    assert t.series.total("evenkeel_spans_dropped_total") == 0
+
+
 def rotations(attempts: Rows) -> Counter[tuple[str, str]]:
     found: Counter[tuple[str, str]] = Counter()
     for tried in by_request(attempts).values():
@@ -263,12 +311,16 @@ def every_request_is_consistent(t: Told) -> None:
         if row["outcome"] == "ok":
             assert tried[-1]["outcome"] == "ok"
             assert tried[-1]["bytes_sent"] == row["bytes_sent"] > 0
-        refused = [
-            (each["provider"], each["credential"])
-            for each in tried
-            if each["status"] in (401, 402, 403, 429)
-        ]
-        assert len(refused) == len(set(refused)), "a refused key was tried twice"
+        refusals: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+        for each in tried:
+            if each["status"] in (401, 402, 403, 429):
+                refusals[each["provider"], each["credential"]].append(each)
+        for of_key in refusals.values():
+            # Asked again only where the key's limit stated its end, and after that end.
+            for before, after in pairwise(of_key):
+                assert before["failure"] == "rate_limited"
+                end = before["ts"] + round(before["stated_seconds"] * 1_000_000)
+                assert after["started"] >= end - ROUNDING_MICROS
     assert not candidates
 
 

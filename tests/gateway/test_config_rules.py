@@ -126,13 +126,20 @@ def test_the_refusal_of_a_public_bind_says_what_to_set() -> None:
     [
         (replace(SOUND, server=Server(workers=2)), "server.workers"),
         (replace(SOUND, shared_state=SharedState(url="redis://x")), "shared_state.url"),
-        (replace(SOUND, telemetry=Telemetry(capture_content=True)), "telemetry.capture_content"),
     ],
 )
 def test_what_this_version_cannot_do_is_refused(config: Config, path: str) -> None:
     [line] = lines(config)
     assert line.startswith(f"{path}: ")
     assert line.endswith("is not available in this version")
+
+
+def test_content_is_captured_for_a_collector_only() -> None:
+    alone = replace(SOUND, telemetry=Telemetry(capture_content=True))
+    [line] = lines(alone)
+    assert line.startswith("telemetry.capture_content: needs an otlp_endpoint")
+    there = Telemetry(capture_content=True, otlp_endpoint="http://127.0.0.1:4318")
+    assert not lines(replace(SOUND, telemetry=there))
 
 
 @pytest.mark.parametrize(

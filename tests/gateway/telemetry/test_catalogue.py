@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -33,3 +34,20 @@ def test_histograms_have_rising_buckets_and_others_none(metric: Metric) -> None:
 def test_no_label_could_hold_what_a_client_wrote() -> None:
     labels = {label for metric in METRICS for label in metric.labels}
     assert not labels & {"session", "client", "requested", "request", "user", "path", "key"}
+
+
+def test_the_unit_is_in_the_name() -> None:
+    units = {metric.unit for metric in METRICS}
+    assert units == {"", "seconds", "bytes", "tokens", "usd"}
+    assert all(metric.unit for metric in METRICS if metric.kind is Kind.HISTOGRAM)
+
+
+def test_the_page_on_metrics_gives_kind_and_labels_and_names_what_may_be_missing() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(evenkeel_\w+)(?:\{([a-z,]*)\})?` \| (\w+) \|", page, re.MULTILINE)
+    told = {name: (tuple(filter(None, labels.split(","))), kind) for name, labels, kind in rows}
+    assert told == {metric.name: (metric.labels, metric.kind.value) for metric in METRICS}
+    [sentence] = re.findall(r"All of them are there from the start.*?\n\n", page, re.DOTALL)
+    assert set(re.findall(r"evenkeel_\w+", sentence)) == {
+        metric.name for metric in METRICS if metric.empty_because
+    }
