@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry
 
 from gateway.app_store import Store
 from gateway.config import Config, Storage, Telemetry
-from gateway.delivery import Sink
+from gateway.delivery_parts import Sink
 from gateway.events import AttemptFinished, Event, RequestFinished, RequestOutcome, Stamped
 from gateway.routing.steps import Send
 from gateway.telemetry.metrics import MetricsSink
