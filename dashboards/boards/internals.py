@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dashboards.boards import common as c
 from dashboards.model import Board, History, Panel, Query, Row, Viz
-from dashboards.query import quantile, rate, series, standard
+from dashboards.query import quantile, rate, series, standard, total
 from gateway.telemetry import catalogue as m
 
 AT = "{{instance}}"
@@ -128,6 +128,29 @@ _STORE = Row(
             unit="bytes",
             width=8,
             queries=(Query(expr=series(m.STORE_BYTES), legend=AT),),
+        ),
+        Panel(
+            title="Age of the oldest rows",
+            description="How far back each table reaches. It levels off where retention deletes.",
+            viz=Viz.LINES,
+            unit="s",
+            width=8,
+            queries=(
+                Query(
+                    expr=f"time() - {total(m.STORE_OLDEST, 'table', how='min')}",
+                    legend="{{table}}",
+                    empty_because=m.STORE_OLDEST.empty_because,
+                ),
+            ),
+        ),
+        Panel(
+            title="Answers ahead of their rows",
+            description="Sent before the store was sure of what happened, though "
+            "`storage.durability` is strict: the store was too slow, or away.",
+            viz=Viz.STAT,
+            width=8,
+            thresholds=c.up_to(1, 1),
+            queries=(Query(expr=f"sum ({series(m.UNSAFE_ANSWERS)})"),),
         ),
         Panel(
             title="Version and configuration",

@@ -311,8 +311,12 @@ UNSAFE_ANSWERS: Final = _counter(
     "Answers that were ended though `durability: strict` could not make their rows safe in time.",
 )
 STORE_BYTES: Final = _gauge("evenkeel_store_bytes", "Size of the database.")
-STORE_OLDEST: Final = _gauge(
-    "evenkeel_store_oldest_timestamp_seconds", "When the oldest row of a table happened.", "table"
+STORE_OLDEST: Final = Metric(
+    name="evenkeel_store_oldest_timestamp_seconds",
+    kind=Kind.GAUGE,
+    help="When the oldest row of a table happened.",
+    labels=("table",),
+    empty_because="a table may have no row yet",
 )
 SPANS_DROPPED: Final = _counter(
     "evenkeel_spans_dropped_total", "Spans that made room for newer ones: no collector took them."
