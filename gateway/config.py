@@ -416,6 +416,9 @@ class Route:
     """`return` in the file: a keyword in Python."""
     allow_metered_fallback: bool = True
     fallback_on_context_too_long: bool = False
+    prefer_same_family: bool = False
+    """A session that has to leave its target goes to one of the same dialect first: what its
+    conversation holds of thinking and ids stays readable, and nothing is translated."""
     stability: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -15,9 +15,13 @@ from gateway.wire.adapting import Foreign, adapt
 from gateway.wire.base import Wire
 from gateway.wire.body import drop_fields
 from gateway.wire.headers import to_upstream, to_upstream_query
+from gateway.wire.unsealing import unsealed
 
 MODEL_CHARS = "/:@!$&'()*+,;="
 """Legal in a path as they are; a model's name may hold slashes and colons."""
+
+FOREIGN_THINKING = "foreign_thinking"
+"""What is said to be dropped where a seal of another target was."""
 
 Emit: TypeAlias = Callable[[Sequence[Event]], None]
 """Hands events to the spine; never waits, never raises."""
@@ -61,7 +65,8 @@ class Inbound:
 
     def body_for(self, model: str, drop: tuple[str, ...] = (), *, adapted: bool = False) -> Dropped:
         """The client's body with the upstream's name for the model and without the fields in
-        `drop`, and no other byte changed; beside it which of them were there.
+        `drop`, and no other byte changed; beside it which of them were there. What translations
+        have sealed for other targets goes, too: nobody else can read it.
 
         `adapted`: with the history as `adapt` left it.
         """
@@ -70,7 +75,9 @@ class Inbound:
             return self._adapted[key]
         found = self._bodies.get(key)
         if found is None:
-            body, dropped = drop_fields(self.body, drop) if drop else (self.body, ())
+            body, had_seals = unsealed(self.body)
+            body, dropped = drop_fields(body, drop) if drop else (body, ())
+            dropped = (FOREIGN_THINKING, *dropped) if had_seals else dropped
             if model != self.facts.requested_model:
                 body = self.wire.with_model(body, model)
             found = self._bodies[key] = (body, dropped)

@@ -125,12 +125,13 @@ FOREIGN: Mapping[Foreign, re.Pattern[str]] = {
     Foreign.THOUGHT_SIGNATURE: re.compile(r"thought_?signature", re.IGNORECASE),
     Foreign.THINKING: re.compile(
         r"signature|redacted_thinking|thinking`? blocks?|thinking.{0,60}\bsigned|thinking_blocks"
-        r"|encrypted[ _]content|reasoning_(content|details)",
+        r"|encrypted[ _]content|reasoning_(content|details)"
+        r"|'reasoning'|\brs_\w+",
         re.IGNORECASE,
     ),
     Foreign.TOOL_IDS: re.compile(
         r"\btool[ _]?(use|calls?|results?)?(\[\d+\])?[ _.]?ids?\b|tool_calls?\b.{0,20}\bid\b"
-        r"|\bcall_id\b",
+        r"|\bcall_id\b|\binput\[\d+\]\.id\b",
         re.IGNORECASE,
     ),
 }

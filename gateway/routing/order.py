@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 from random import Random
 
+from gateway.config import Dialect
 from gateway.routing.affinity import Seat
 from gateway.routing.probing import duty
 from gateway.routing.readiness import stands_back
@@ -32,6 +33,12 @@ class Rank(IntEnum):
     FREE = 5
     BEHIND = 6
     """Held, or suppressed."""
+
+
+FREELY = frozenset({Rank.FREE, Rank.BEHIND})
+"""Ranks within which nothing but the configured order decides."""
+FAMILIES = {Dialect.LITELLM: "openai", Dialect.CODE_ASSIST: "gemini"}
+"""Dialects that are another one's in what a conversation holds."""
 
 
 def ordered(
@@ -66,9 +73,22 @@ def ordered(
             return Rank.RAMP
         return Rank.POINTER if hop is route.active else Rank.FREE
 
+    family = (
+        _family(seat.hop) if seat is not None and route.chain.route.prefer_same_family else None
+    )
+
+    def place(each: tuple[Rank, HopState]) -> tuple[Rank, bool, int]:
+        far = family is not None and each[0] in FREELY and _family(each[1]) != family
+        return each[0], far, each[1].index
+
     ranked = [(rank(hop), hop) for hop in route.hops]
-    ranked.sort(key=lambda each: (each[0], each[1].index))
+    ranked.sort(key=place)
     return ranked
+
+
+def _family(hop: HopState) -> str:
+    dialect = hop.target.provider.config.dialect
+    return FAMILIES.get(dialect, dialect.value)
 
 
 def _not_yet(route: RouteState, now: Instant, rng: Random, coming: int) -> HopState | None:

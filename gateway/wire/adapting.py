@@ -13,6 +13,8 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from gateway.wire import adapting_items as items
+from gateway.wire.adapting_items import ANY_THOUGHT
 from gateway.wire.tool_ids import new_names
 
 Message: TypeAlias = dict[str, Any]
@@ -27,9 +29,6 @@ class Foreign(Enum):
     """Google's: it is missing where the call was made by somebody else."""
 
 
-ANY_THOUGHT = "skip_thought_signature_validator"
-"""Google's documented stand-in for the signature of a call that its model did not make."""
-
 _THINKING_BLOCKS = frozenset({"thinking", "redacted_thinking", "reasoning"})
 _THINKING_FIELDS = (
     "reasoning_content",  # DeepSeek, vLLM, Qwen
@@ -37,8 +36,9 @@ _THINKING_FIELDS = (
     "reasoning",
     "thinking_blocks",  # litellm
 )
-_NEEDS_THINKING = ("thinking", "context_management")
+NEEDS_THINKING = ("thinking", "context_management")
 """Top-level fields that ask for thinking, or refer to it."""
+_HISTORIES = ("messages", "input", "contents")
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _MESSAGES = msgspec.json.Decoder(list[Message])
 _RAW_MESSAGES = msgspec.json.Decoder(list[msgspec.Raw])
@@ -47,33 +47,73 @@ _RAW_MESSAGES = msgspec.json.Decoder(list[msgspec.Raw])
 def adapt(body: bytes, foreign: Foreign) -> tuple[bytes, tuple[str, ...]]:
     """`body` without what the provider has refused, and what was done, as words for people.
 
-    Nothing done: the body as it came, and no words. Both dialects' shapes are known by their fields.
+    Nothing done: the body as it came, and no words. The dialects' shapes are known by their fields.
     """
     try:
         fields = _FIELDS.decode(body)
-        raw = _RAW_MESSAGES.decode(fields["messages"])
-        messages = _MESSAGES.decode(fields["messages"])
-    except (ValueError, RecursionError, KeyError):
+        name = next(each for each in _HISTORIES if each in fields)
+        raw = _RAW_MESSAGES.decode(fields[name])
+        messages = _MESSAGES.decode(fields[name])
+    except (ValueError, RecursionError, StopIteration):
         return body, ()
-    ids = (holder[key] for each in messages for holder, key in _ids(each))
-    renamed = new_names(ids, only_safe=foreign is Foreign.TOOL_IDS)
-    kept: list[Message | msgspec.Raw] = []
-    done: set[str] = set()
-    for message, undecoded in zip(messages, raw, strict=True):
-        did = _adapt_message(message, foreign, renamed)
-        done |= did
-        if not did:
-            kept.append(undecoded)
-        elif not _is_empty(message):
-            kept.append(message)
-    changed: dict[str, Any] = {**fields, "messages": kept}
-    if foreign is Foreign.THINKING and _must_not_think(fields, messages):
-        for name in _NEEDS_THINKING:
-            changed.pop(name, None)
+    if name == "contents":
+        did = [_adapt_content(each, foreign) for each in messages]
+    elif name == "input":
+        did = _adapt_items(messages, foreign)
+    else:
+        did = _adapt_messages(messages, foreign)
+    done = set().union(*did)
+    kept = [
+        undecoded if not did_here else message
+        for message, undecoded, did_here in zip(messages, raw, did, strict=True)
+        if not did_here or not _is_empty(message)
+    ]
+    changed: dict[str, Any] = {**fields, name: kept}
+    if foreign is Foreign.THINKING and must_not_think(fields, messages):
+        for field in NEEDS_THINKING:
+            changed.pop(field, None)
         done.add(Foreign.THINKING.value)
     if not done:
         return body, ()
     return msgspec.json.encode(changed), tuple(each.value for each in Foreign if each.value in done)
+
+
+def _adapt_messages(messages: list[Message], foreign: Foreign) -> list[set[str]]:
+    ids = (holder[key] for each in messages for holder, key in _ids(each))
+    renamed = new_names(ids, only_safe=foreign is Foreign.TOOL_IDS)
+    return [_adapt_message(each, foreign, renamed) for each in messages]
+
+
+def _adapt_items(found: list[Message], foreign: Foreign) -> list[set[str]]:
+    """Of Responses. Reasoning that goes takes the items' own ids along: they refer to it."""
+    ids = (holder[key] for each in found for holder, key in items.item_ids(each))
+    renamed = new_names(ids, only_safe=foreign is Foreign.TOOL_IDS)
+    did: list[set[str]] = []
+    for item in found:
+        done: set[str] = set()
+        for holder, key in items.item_ids(item):
+            if holder[key] in renamed:
+                holder[key] = renamed[holder[key]]
+                done.add(Foreign.TOOL_IDS.value)
+        if foreign is Foreign.TOOL_IDS and items.forget_id(item):
+            done.add(Foreign.TOOL_IDS.value)
+        if foreign is Foreign.THINKING:
+            if items.is_reasoning(item):
+                item.clear()
+                done.add(Foreign.THINKING.value)
+            elif items.forget_id(item):
+                done.add(Foreign.THINKING.value)
+        did.append(done)
+    return did
+
+
+def _adapt_content(content: Message, foreign: Foreign) -> set[str]:
+    """Of Gemini, where calls need no ids."""
+    if foreign is Foreign.THINKING and items.unsigned(content):
+        return {Foreign.THINKING.value}
+    if foreign is Foreign.THOUGHT_SIGNATURE and items.any_thought(content):
+        return {Foreign.THOUGHT_SIGNATURE.value}
+    return set()
 
 
 def _adapt_message(message: Message, foreign: Foreign, renamed: Mapping[str, str]) -> set[str]:
@@ -126,10 +166,12 @@ def _is_thinking(block: object) -> bool:
 
 def _is_empty(message: Message) -> bool:
     """Nothing is left of an answer that was only a thought."""
+    if not message or message.get("parts") == []:
+        return True
     return message.get("content") == [] and not message.get("tool_calls")
 
 
-def _must_not_think(fields: Mapping[str, msgspec.Raw], messages: list[Message]) -> bool:
+def must_not_think(fields: Mapping[str, msgspec.Raw], messages: list[Message]) -> bool:
     """Anthropic, while thinking is enabled, wants the answer that called the tools to begin with
     its thought: where that is not there, this one turn has to go on without thinking."""
     if _kind(fields.get("thinking")) != "enabled" or not messages:

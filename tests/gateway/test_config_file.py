@@ -285,6 +285,7 @@ routes:
     return: manual
     allow_metered_fallback: false
     fallback_on_context_too_long: true
+    prefer_same_family: true
     stability: {max_attempts: 5}
 fallback: {compatible: {}, model_names: {full/a: full/b}, groups: [[full/c, full/d]]}
 storage: {url: sqlite:///m.db, durability: batched,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gateway.wire.adapting import ANY_THOUGHT
+from gateway.wire.adapting_items import ANY_THOUGHT
 from gateway.wire.translate import models
 from gateway.wire.translate.neutral import (
     Call,

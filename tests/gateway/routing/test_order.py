@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from gateway.config import ReturnPolicy
+from gateway.config import Dialect, ReturnPolicy
 from gateway.events import CooldownSource, Switched, SwitchKind
 from gateway.routing import pointer
 from gateway.routing.affinity import Seat
@@ -50,6 +50,20 @@ def test_the_pointer_comes_first_and_the_rest_in_the_configured_order() -> None:
     point(it, 2)
     it.hop(0).evidence.next_probe = it.hop(1).evidence.next_probe = at(60.0).instant
     assert order(it) == ["pointer r", "free p", "free q"]
+
+
+def test_a_session_may_prefer_targets_of_its_homes_dialect() -> None:
+    dialects = {"p": Dialect.ANTHROPIC, "q": Dialect.OPENAI, "r": Dialect.ANTHROPIC}
+    providers = [provider(name, dialect=dialect) for name, dialect in dialects.items()]
+    targets = [f"{name}/m" for name in dialects]
+    for prefers, expected in (
+        (True, ["seat p", "free r", "free q"]),
+        (False, ["seat p", "free q", "free r"]),
+    ):
+        routes = [route("coder", *targets, prefer_same_family=prefers)]
+        it = Play(config(*providers, routes=routes))
+        assert order(it, seat=0) == expected
+        assert order(it) == ["pointer p", "free q", "free r"]
 
 
 def test_held_and_suppressed_targets_come_last_in_the_configured_order() -> None:
