@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 from gateway.config import Dialect, ReturnPolicy
@@ -54,7 +55,7 @@ def test_the_pointer_comes_first_and_the_rest_in_the_configured_order() -> None:
 
 def test_a_session_may_prefer_targets_of_its_homes_dialect() -> None:
     dialects = {"p": Dialect.ANTHROPIC, "q": Dialect.OPENAI, "r": Dialect.ANTHROPIC}
-    providers = [provider(name, dialect=dialect) for name, dialect in dialects.items()]
+    providers = [replace(provider(name), dialect=dialect) for name, dialect in dialects.items()]
     targets = [f"{name}/m" for name in dialects]
     for prefers, expected in (
         (True, ["seat p", "free r", "free q"]),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.wire.adapting import ANY_THOUGHT
+from gateway.wire.adapting_items import ANY_THOUGHT
 from gateway.wire.base import ClientError
 from gateway.wire.translate.base import TranslatedRequest
 from gateway.wire.translate.gemini_read import json_schema
