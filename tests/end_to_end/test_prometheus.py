@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from dashboards.build import BOARDS
 from dashboards.grafana import rendered
 from dashboards.model import Board, History, Panel, Query
 from dashboards.rules import burning
-from dashboards.rules.files import alerts
+from dashboards.rules.files import alerts, grafana_rules
 from gateway.clock import SystemClock
 from gateway.telemetry.catalogue import METRICS, Kind
 from tests.end_to_end.flapping import limited, settings, traffic
@@ -155,7 +156,7 @@ class Watch:
                 assert items, each["name"]
 
     async def rules(self) -> None:
-        """All of them can be evaluated; recorded series exist; nothing but the weather is told of."""
+        """All of them can be evaluated, Grafana's form too; recorded series exist; nothing but the weather is told of."""
         groups = (await self._prom.got("rules"))["groups"]
         rules = [rule for group in groups for rule in group["rules"]]
         assert {rule["health"] for rule in rules} == {"ok"}, rules
@@ -163,6 +164,9 @@ class Watch:
             *(alert.name for alert in alerts()),
             *(each.record for each in burning.recordings()),
         }
+        for group in yaml.safe_load(grafana_rules())["groups"]:
+            for rule in group["rules"]:
+                await self._prom.asked("query", query=rule["data"][0]["model"]["expr"])
         for each in burning.recordings():
             assert await self._numbers(each.record), each.record
         firing = {rule["name"] for rule in rules if rule.get("state") == "firing"}
