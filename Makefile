@@ -12,7 +12,7 @@ SYSTEM_TEST_PACKAGES := nginx-light openssl postgresql prometheus prometheus-ale
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run install test test-deps test-clients lint format check coverage mutation bench kill-test trouble-test size-test lock clean
+.PHONY: help run install test test-deps test-clients lint format check coverage mutation bench million kill-test trouble-test size-test lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -60,6 +60,9 @@ coverage: .venv/installed-test test-deps ## the tests with their coverage of gat
 bench: .venv/installed-test ## figures of this machine beside a plain aiohttp gateway, in a minute (ARGS="core streams")
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
+million: .venv/installed-test ## a day of flapping with a million attempts, and how long each question takes; minutes (ARGS=FOLDER)
+	$(BIN)/python -m tests.benchmarks.million $(or $(ARGS),.million)
+
 mutation: .venv/installed-test ## takes each rule of the engine away and asks the tests who notices; minutes (ARGS="probe")
 	$(BIN)/python -m tests.simulation.mutation $(ARGS)
 
@@ -83,7 +86,7 @@ LOCK_FLAGS := --quiet --upgrade --universal --python-version 3.11 --generate-has
 	--no-emit-index-url --no-annotate --custom-compile-command "make lock"
 
 clean: ## remove .venv and all caches
-	rm -rf .venv .venv-aider .clients build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf .venv .venv-aider .clients .million build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 
 # Stamps: installing is skipped while no lock file and not pyproject.toml is newer.
 .venv/python:

@@ -261,13 +261,14 @@ def _chosen(filters: dict[str, str | None], *, now: Timestamp) -> dict[str, str 
 @url_option
 @json_option
 def requests(request_id: str, config_path: Path | None, url: str | None, *, as_json: bool) -> None:
-    """Show how one request was served.
+    """Show how one request was served, as a timeline.
 
-    Each candidate in order: tried or skipped, why, and how long it took.
+    Each candidate in order: tried or skipped, why, how long it took, and what followed from it.
     """
     from gateway import cli_history
     from gateway.cli_asked import FAILED, asked, run, stop
     from gateway.cli_output import print_json
+    from gateway.cli_story import print_story
 
     meant = asked(config_path, url)
     found = run(lambda: cli_history.story(meant, request_id))
@@ -276,7 +277,7 @@ def requests(request_id: str, config_path: Path | None, url: str | None, *, as_j
     if as_json:
         print_json(found)
     else:
-        cli_history.print_story(found)
+        print_story(found, run(lambda: cli_history.happened(meant, request_id)))
 
 
 def _found(config_path: Path | None) -> Path | None:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import aclosing, contextmanager
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from gateway.cli_asked import Asked, database, note
 from gateway.cli_client import Gateway, Item, Params, Refused, Unreachable, ask, request, tail
 from gateway.cli_database import Unreadable, stored_answer, stored_request, stored_rows
-from gateway.cli_output import clock_time, length, print_table, styled
+from gateway.cli_output import clock_time, styled
 from gateway.cli_sentences import sentence
 from gateway.units import Clock
 
 KIND_WIDTH: Final = 18
 """The longest kinds: `candidate_skipped`, `cooldown_extended`, `pool_wide_failure`."""
 HTTP_NOT_FOUND: Final = 404
+HAPPENED_MAX: Final = 1000
+"""Events of one request: more than any has, and what one page can hold."""
 
 
 async def newest(asked: Asked, filters: Params, *, limit: int) -> list[Item]:
@@ -80,57 +82,18 @@ async def story(asked: Asked, request_id: str) -> Item | None:
             return await stored_request(database(asked), folder=asked.folder, request_id=request_id)
 
 
+async def happened(asked: Asked, request_id: str) -> list[Item]:
+    """What a request caused, oldest first: its switches, cooldowns, moves of sessions. Raises what
+    `newest` raises."""
+    filters: Params = {"request_id": request_id}
+    return (await latest(asked, "events", filters, limit=HAPPENED_MAX, quiet=True))[::-1]
+
+
 def print_event(item: Item) -> None:
     when, kind = clock_time(item.get("ts")), str(item.get("kind", "")).ljust(KIND_WIDTH)
     request_id = item.get("request_id") or ""
     line = f"{styled(when, dim=True)}  {kind} {sentence(item)}"
     click.echo(f"{line}  {styled(request_id, dim=True)}" if request_id else line)
-
-
-def print_story(found: Item) -> None:
-    whole, candidates = found["request"], found["candidates"]
-    if whole is None:
-        click.echo("the request is not over, or was not when the gateway stopped")
-    else:
-        click.echo(sentence(whole))
-        client = f" by {whole['client']}" if whole.get("client") else ""
-        click.echo(
-            f"asked for {whole['requested_model']} at {whole['endpoint']}{client}, "
-            f"began {clock_time(whole['started'])}, status {whole['status']}, "
-            f"first content after {length(whole.get('first_content_seconds')) or '-'}"
-        )
-    print_table(
-        "", ("n", "target", "credential", "outcome", "reason", "seconds"), map(_row, candidates)
-    )
-
-
-def _row(candidate: Item) -> tuple[Any, ...]:
-    target = candidate.get("target") or candidate.get("provider")
-    seconds = candidate.get("duration_seconds")
-    return (
-        candidate["n"],
-        target,
-        candidate.get("credential"),
-        candidate["outcome"],
-        _reason(candidate),
-        None if seconds is None else f"{seconds:.2f}",
-    )
-
-
-def _reason(candidate: Mapping[str, Any]) -> str:
-    """`overloaded: 529, overloaded_error`, or why it was skipped and for how long."""
-    status = candidate.get("status")
-    until = candidate.get("until")
-    failed = candidate.get("outcome") != "ok"
-    words = [
-        str(status) if status and failed else "",
-        candidate.get("reason") or "",
-        candidate.get("cause") or "",
-        f"until {clock_time(until)}" if until else "",
-    ]
-    told = ", ".join(word for word in words if word)
-    failure = candidate.get("failure")
-    return f"{failure}: {told}" if failure and told else failure or told
 
 
 @contextmanager

@@ -61,6 +61,7 @@ def main() -> None:
     name = sys.argv[2] if len(sys.argv) > 2 else "flapping"
     hours = float(sys.argv[3]) if len(sys.argv) > 3 else None
     events = events_of(reading.load(name, cwd=Path.cwd()), hours=hours)
+    folder.mkdir(parents=True, exist_ok=True)
     path = asyncio.run(store(events, folder=folder))
     sys.stdout.write(f"{len(events)} events of {name} are in {path}\n")
 

@@ -180,9 +180,18 @@ STORY: dict[str, Any] = {
         "started": NOW,
     },
     "candidates": [
-        candidate(1, "failed", failure="overloaded", status=529, duration_seconds=0.42),
-        candidate(2, "skipped", reason="cooling", cause="rate_limited", until=NOW + 20 * S),
-        candidate(3, "ok", status=200, duration_seconds=2.91),
+        candidate(
+            1, "failed", failure="overloaded", status=529, started=NOW, duration_seconds=0.42
+        ),
+        candidate(
+            2,
+            "skipped",
+            ts=NOW + 420_000,
+            reason="cooling",
+            cause="rate_limited",
+            until=NOW + 20 * S,
+        ),
+        candidate(3, "ok", status=200, started=NOW + 500_000, duration_seconds=2.91),
     ],
 }
 

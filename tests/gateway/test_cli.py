@@ -261,13 +261,20 @@ async def test_a_request_is_told_candidate_by_candidate(stub: StubGateway) -> No
     result = await ask("requests", REQUEST_ID, "--url", stub.url)
     assert result.exit_code == 0, result.output
     lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
-    assert lines[0] == "coder: answered by cloudy/b in 3.4 s instead of sunny/a (overloaded)"
-    assert lines[2:4] == [
-        "n target credential outcome reason seconds",
-        "1 sunny/a main failed overloaded: 529 0.42",
+    assert lines[0] == f"request {REQUEST_ID} of laptop"
+    assert "served by cloudy/b [team] instead of sunny/a (overloaded)" in lines
+    places = [
+        lines.index(line)
+        for line in (
+            "+0.000 s 1 sunny/a [main] tried: failed after 0.42 s, overloaded (529)",
+            "+0.420 s 2 sunny/a [main] skipped: cooling (rate_limited), for 20 s more",
+            "+0.500 s 3 sunny/a [main] tried: answered in 2.9 s",
+            "+1.000 s coder switched sunny/a → cloudy/b (overloaded), after 1 m 01 s",
+            "+3.420 s ended: ok, status 200",
+        )
     ]
-    assert lines[4].startswith("2 sunny/a main skipped cooling, rate_limited, until 20")
-    assert lines[5] == "3 sunny/a main ok 2.91"
+    assert places == sorted(places)
+    assert stub.asked[-1].query["request_id"] == REQUEST_ID
 
 
 async def test_a_request_as_json_is_the_gateway_s_own_answer(stub: StubGateway) -> None:
