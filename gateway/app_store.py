@@ -29,7 +29,8 @@ from gateway.units import Clock, Timestamp
 from storage.database import Database, database_path, open_database, shown_place
 from storage.filters import Order, QueryError
 from storage.models import StorageError
-from storage.queries import Queries, Restored
+from storage.queries import Queries
+from storage.queries_restoring import Restored
 from storage.retention import Retention
 from storage.writer import Writer
 
@@ -152,9 +153,11 @@ class Store:
                 table, filters=filters, limit=limit, order=cast(Order, order), cursor=cursor
             )
 
-    async def events_after(self, last_id: int, limit: int) -> list[Item]:
+    async def tail(
+        self, last_id: int, *, filters: Mapping[str, str], limit: int
+    ) -> Mapping[str, Any]:
         async with self._reading() as queries:
-            return await queries.events_after(last_id, limit)
+            return await queries.tail(last_id, filters=filters, limit=limit)
 
     async def last_id(self) -> int:
         async with self._reading() as queries:

@@ -7,7 +7,7 @@ reader; times only narrow which ids are looked at.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from heapq import merge
@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Integer, Select, Table, cast, func, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from gateway.events import CooldownExtended, FlappingEnded, FlappingStarted, OperatorActed
+from gateway.events import CooldownExtended
 from gateway.units import MICROS, Timestamp
 from storage.filters import (
     LIMIT_DEFAULT,
@@ -33,20 +33,18 @@ from storage.filters import (
     write_cursor,
 )
 from storage.models import STREAM, TABLES, StorageError
+from storage.queries_restoring import Restored, restored
 from storage.questions import QUESTIONS, TAKEN, Answer, answered
-from storage.reading import alarm, interrupted, unstorable
+from storage.reading import Row, alarm, interrupted, rows_of, unstorable
 from storage.rows import Item, event_item, item
 
 BUCKETS_MAX: Final = 5000
 """Rows of one aggregate: more points than any chart shows."""
 TIMEOUT_SECONDS: Final = 5.0
 """A page of a large table takes milliseconds; longer is a scan that nobody should wait for."""
-RESTORED_SECONDS: Final = 86_400
-"""How far a restart looks back for what a route's budget of moves has spent."""
-RESTORED_MAX: Final = 5000
-"""Rows of one kind that a restart reads: a route that moved more often has no budget to respect."""
+TAIL_IDS: Final = 20_000
+"""Rows that a step of a tail looks at: few match a narrow filter, and a step must be short."""
 
-Row = Mapping[str, Any]
 Wheres = dict[str, list[Condition]]
 """Table → what its rows must meet; tables without a match are left out."""
 
@@ -60,23 +58,20 @@ class Page(TypedDict):
     next_cursor: str | None
 
 
+class Step(TypedDict):
+    """What a tail has found, oldest first."""
+
+    items: list[Item]
+    last_id: int
+    """Where the next step goes on: up to here nothing more will match."""
+    behind: bool
+    """Rows beyond that are committed already."""
+
+
 class Story(TypedDict):
     request: Item | None
     """None while the request runs, or where the process died first."""
     candidates: list[Item]
-
-
-class Restored(TypedDict):
-    """All but the cooldowns oldest first."""
-
-    cooldowns: list[Item]
-    """Those that still run."""
-    switches: list[Item]
-    """Of the last day, and of each route the last one from each target."""
-    flapping: list[Item]
-    """What `flapping_started` told and no `flapping_ended` after it."""
-    acts: list[Item]
-    """The last acts of operators."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +123,33 @@ class Queries:
         )
 
     async def events_after(self, last_id: int, limit: int = LIMIT_DEFAULT) -> list[Item]:
-        """What was committed after that id, oldest first: the step of a tail."""
+        """What was committed after that id, oldest first."""
         asked = checked("events", {}, limit=limit, order="asc")
         wheres = _wheres(STREAM, asked, whole=True)
         async with self._snapshot() as connection:
             span = _Span(first=last_id + 1)
             rows = await _rows(connection, wheres, span, order="asc", limit=limit)
         return [event_item(source, row) for source, row in rows]
+
+    async def tail(
+        self, last_id: int, *, filters: Filters | None = None, limit: int = LIMIT_DEFAULT
+    ) -> Step:
+        """What was committed after that id and meets the filters of a page of `events`.
+
+        Ids are in commit order, so what is read below the newest one is all there will ever be.
+        """
+        asked = checked("events", filters or {}, limit=limit, order="asc")
+        wheres = _wheres(STREAM, asked, whole=True)
+        async with self._snapshot() as connection:
+            newest = await _last_id(connection)
+            if newest <= last_id:
+                return Step(items=[], last_id=last_id, behind=False)
+            end = min(newest, last_id + TAIL_IDS)
+            span = _Span(first=last_id + 1, last=end)
+            rows = await _rows(connection, wheres, span, order="asc", limit=limit)
+        reached: int = rows[-1][1]["id"] if len(rows) == limit else end
+        items = [event_item(source, row) for source, row in rows]
+        return Step(items=items, last_id=reached, behind=reached < newest)
 
     async def last_id(self) -> int:
         """Where a tail of what comes next begins."""
@@ -150,14 +165,14 @@ class Queries:
         )
         events = TABLES["events"]
         async with self._snapshot() as connection:
-            found = await _all(
+            found = await rows_of(
                 connection, _of(requests, request_id).order_by(requests.c.id.desc()).limit(1)
             )
-            tried = await _all(
+            tried = await rows_of(
                 connection, _of(attempts, request_id).order_by(attempts.c.n, attempts.c.id)
             )
-            begun = await _all(connection, _of(cooldowns, request_id))
-            prolonged = await _all(
+            begun = await rows_of(connection, _of(cooldowns, request_id))
+            prolonged = await rows_of(
                 connection, _of(events, request_id).where(events.c.kind == CooldownExtended.kind)
             )
         if not found and not tried:
@@ -172,12 +187,7 @@ class Queries:
     async def restore(self, now: Timestamp) -> Restored:
         """What a new process must know of the one before it."""
         async with self._snapshot() as connection:
-            return Restored(
-                cooldowns=await _cooldowns_open(connection, now),
-                switches=await _switches_lately(connection, now),
-                flapping=await _flapping(connection),
-                acts=await _acts(connection),
-            )
+            return await restored(connection, now)
 
     async def switch_pairs(
         self, *, filters: Filters | None = None, bucket_seconds: int
@@ -206,7 +216,7 @@ class Queries:
             .limit(BUCKETS_MAX)
         )
         async with self._snapshot() as connection:
-            return [dict(row) for row in await _all(connection, statement)]
+            return [dict(row) for row in await rows_of(connection, statement)]
 
     async def answer(
         self, question: str, *, filters: Filters | None = None, now: Timestamp
@@ -313,55 +323,9 @@ async def _rows(
         if span.last is not None:
             statement = statement.where(key <= span.last)
         statement = statement.order_by(key.desc() if order == "desc" else key)
-        found.append([(name, row) for row in await _all(connection, statement)])
+        found.append([(name, row) for row in await rows_of(connection, statement)])
     merged = merge(*found, key=lambda pair: pair[1]["id"], reverse=order == "desc")
     return [pair for pair, _ in zip(merged, range(limit), strict=False)]
-
-
-async def _cooldowns_open(connection: AsyncConnection, now: Timestamp) -> list[Item]:
-    cooldowns = TABLES["cooldowns"]
-    statement = (
-        select(cooldowns)
-        .where(cooldowns.c.ended.is_(None), cooldowns.c.until > now)
-        .order_by(cooldowns.c.until)
-    )
-    return [item("cooldowns", row) for row in await _all(connection, statement)]
-
-
-async def _switches_lately(connection: AsyncConnection, now: Timestamp) -> list[Item]:
-    switches = TABLES["switches"]
-    last = select(func.max(switches.c.id)).group_by(switches.c.route, switches.c["from"])
-    lately = switches.c.ts > now - RESTORED_SECONDS * MICROS
-    statement = (
-        select(switches)
-        .where(switches.c.id.in_(last) | lately)
-        .order_by(switches.c.id.desc())
-        .limit(RESTORED_MAX)
-    )
-    return [item("switches", row) for row in reversed(await _all(connection, statement))]
-
-
-async def _flapping(connection: AsyncConnection) -> list[Item]:
-    events = TABLES["events"]
-    last = (
-        select(func.max(events.c.id))
-        .where(events.c.kind.in_((FlappingStarted.kind, FlappingEnded.kind)))
-        .group_by(events.c.route, events.c.target)
-    )
-    statement = select(events).where(events.c.id.in_(last), events.c.kind == FlappingStarted.kind)
-    rows = await _all(connection, statement.order_by(events.c.id))
-    return [item("events", row) for row in rows]
-
-
-async def _acts(connection: AsyncConnection) -> list[Item]:
-    events = TABLES["events"]
-    statement = (
-        select(events)
-        .where(events.c.kind == OperatorActed.kind)
-        .order_by(events.c.id.desc())
-        .limit(RESTORED_MAX)
-    )
-    return [item("events", row) for row in reversed(await _all(connection, statement))]
 
 
 def _of(table: Table, request_id: str) -> Select[Any]:
@@ -379,8 +343,3 @@ def _candidate(row: Row, caused: Sequence[Item]) -> Item:
     )
     found["cooldowns"] = list(dict.fromkeys(triggered))
     return found
-
-
-async def _all(connection: AsyncConnection, statement: Select[Any]) -> Sequence[Row]:
-    rows: Sequence[Row] = (await connection.execute(statement)).mappings().all()
-    return rows

@@ -1,12 +1,17 @@
-"""The time limit of a question, and what a database's complaint about a question means."""
+"""Asking a database: the rows, the time limit, and what a complaint about a question means."""
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Final
+from typing import Any, Final
+
+from sqlalchemy import Select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+Row = Mapping[str, Any]
 
 INTERRUPT_AGAIN_SECONDS: Final = 0.05
 QUERY_CANCELED: Final = "57014"
@@ -47,3 +52,8 @@ def interrupted(cause: BaseException | None) -> bool:
         getattr(cause, "sqlite_errorname", "") == "SQLITE_INTERRUPT"
         or getattr(cause, "sqlstate", "") == QUERY_CANCELED
     )
+
+
+async def rows_of(connection: AsyncConnection, statement: Select[Any]) -> Sequence[Row]:
+    rows: Sequence[Row] = (await connection.execute(statement)).mappings().all()
+    return rows

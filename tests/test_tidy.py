@@ -61,7 +61,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "storage.counting",
         "storage.journal",
         "storage.postgres*",
-        "storage.queries",
+        "storage.queries*",
         "storage.sqlite*",
         "dashboards.command",
     ),

@@ -6,7 +6,8 @@ the store to have taken what was emitted before it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -25,10 +26,6 @@ TAIL_PAGE = 200
 KEEP_ALIVE_SECONDS = 15.0
 
 _PAGING = frozenset({"limit", "order", "cursor", "bucket_seconds", "by"})
-_TAIL_FILTERS = frozenset(
-    {"kind", "route", "provider", "target", "credential", "session", "request_id", "outcome"}
-    | {"failure"}
-)
 
 
 async def table(request: web.Request) -> web.StreamResponse:
@@ -39,7 +36,7 @@ async def table(request: web.Request) -> web.StreamResponse:
     if name == "events" and "text/event-stream" in accept:
         return await _tail(request, context)
     await _settle(context)
-    filters = {key: value for key, value in request.query.items() if key not in _PAGING}
+    filters = _filters(request)
     order = request.query.get("order", "desc")
     if "application/x-ndjson" in accept:
         return await _export(request, context, name, filters, order)
@@ -72,7 +69,7 @@ async def aggregate(request: web.Request) -> web.Response:
         message = f"switches can be counted by pair, not by {by!r}"
         raise HistoryQuestionError(message)
     await _settle(context)
-    filters = {key: value for key, value in request.query.items() if key not in _PAGING}
+    filters = _filters(request)
     seconds = _number(request, "bucket_seconds", 300)
     found = await context.history.switch_pairs(filters=filters, bucket_seconds=seconds)
     return json_response({"items": found, "next_cursor": None})
@@ -84,6 +81,10 @@ async def question(request: web.Request) -> web.Response:
     await _settle(context)
     asked = request.match_info["question"]
     return json_response(await context.history.answer(asked, filters=dict(request.query)))
+
+
+def _filters(request: web.Request) -> dict[str, str]:
+    return {key: value for key, value in request.query.items() if key not in _PAGING}
 
 
 async def _settle(context: Context) -> None:
@@ -134,13 +135,15 @@ def _lines(items: list[Item]) -> bytes:
 
 
 async def _tail(request: web.Request, context: Context) -> web.StreamResponse:
-    """What is committed from now on, or after `Last-Event-ID`, until the client goes away."""
+    """What is committed from now on, or after `Last-Event-ID`, until the client goes away. The
+    first step is taken before the answer begins, so that a wrong question is still an error."""
     last = await _tail_start(request, context)
-    wanted = {key: value for key, value in request.query.items() if key in _TAIL_FILTERS}
+    filters = _filters(request)
     if context.tails >= TAILS_MAX:
         raise ClientError(503, "too_many_tails", f"{TAILS_MAX} event streams are followed already.")
     context.tails += 1
     try:
+        step = await context.history.tail(last, filters=filters, limit=TAIL_PAGE)
         response = web.StreamResponse(
             headers={
                 "content-type": "text/event-stream",
@@ -150,31 +153,32 @@ async def _tail(request: web.Request, context: Context) -> web.StreamResponse:
         )
         await response.prepare(request)
         await response.write(b": following\n\n")
-        await _follow(response, context, last, wanted)
+        await _follow(response.write, context, step, filters)
     finally:
         context.tails -= 1
     return response
 
 
 async def _follow(
-    response: web.StreamResponse, context: Context, last: int, wanted: Mapping[str, str]
+    write: Callable[[bytes], Awaitable[None]],
+    context: Context,
+    step: Mapping[str, Any],
+    filters: Mapping[str, str],
 ) -> None:
-    quiet = 0.0
+    """A stream says something at least every `KEEP_ALIVE_SECONDS`, also while it looks through
+    many rows of which none is wanted."""
+    spoke = context.clock.now().instant
     while context.ready:
-        items = await context.history.events_after(last, TAIL_PAGE)
-        if items:
-            last = items[-1]["id"]
-        shown = [item for item in items if _matches(item, wanted)]
-        if shown:
-            quiet = 0.0
-            await response.write(b"".join(_message(item) for item in shown))
-        if len(items) == TAIL_PAGE:
-            continue
-        await context.clock.sleep(TAIL_POLL_SECONDS)
-        quiet += TAIL_POLL_SECONDS
-        if quiet >= KEEP_ALIVE_SECONDS:
-            quiet = 0.0
-            await response.write(b": still here\n\n")
+        now = context.clock.now().instant
+        if step["items"]:
+            spoke = now
+            await write(b"".join(_message(item) for item in step["items"]))
+        elif now - spoke >= KEEP_ALIVE_SECONDS:
+            spoke = now
+            await write(b": still here\n\n")
+        if not step["behind"]:
+            await context.clock.sleep(TAIL_POLL_SECONDS)
+        step = await context.history.tail(step["last_id"], filters=filters, limit=TAIL_PAGE)
 
 
 async def _tail_start(request: web.Request, context: Context) -> int:
@@ -190,8 +194,3 @@ async def _tail_start(request: web.Request, context: Context) -> int:
 
 def _message(item: Item) -> bytes:
     return b"id: %d\ndata: %b\n\n" % (item["id"], msgspec.json.encode(item))
-
-
-def _matches(item: Item, wanted: Mapping[str, str]) -> bool:
-    """As the filters of a page: one value, or several with commas between."""
-    return all(str(item.get(name)) in value.split(",") for name, value in wanted.items())

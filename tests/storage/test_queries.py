@@ -1,35 +1,32 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import random
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from gateway.events import (
     AttemptFinished,
     CandidateSkipped,
-    CooldownEnded,
     CooldownExtended,
     CooldownStarted,
     DataGap,
-    FlappingEnded,
-    FlappingStarted,
-    OperatorActed,
+    Event,
     RequestFinished,
     Switched,
 )
-from gateway.units import Timestamp
 from storage.database import Database
 from storage.filters import Filters, Order, QueryError
 from storage.models import STREAM, TABLES, StorageError
-from storage.queries import Queries, QueryTimeout
+from storage.queries import TAIL_IDS, Queries, QueryTimeout
 from storage.writer import Writer
 from tests.storage.samples import ALL_KINDS, NOON, batch, example, kinds, walk
 from tests.storage.servers import execute
 
 SECOND = 1_000_000
-DAY = 86_400 * SECOND
 ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n"
 
 
@@ -184,79 +181,97 @@ async def test_a_tail_begins_where_it_is_told(writer: Writer, queries: Queries) 
     assert await queries.last_id() == 0
     await writer.take(batch(example(Switched)))
     here = await queries.last_id()
-    assert await queries.events_after(here) == []
+    nothing = {"items": [], "last_id": here, "behind": False}
+    assert await queries.tail(here) == nothing
     await writer.take(batch(example(DataGap), example(RequestFinished), boot_id="later"))
-    assert kinds(await queries.events_after(here)) == ["data_gap", "request_finished"]
-    assert kinds(await queries.events_after(here, 1)) == ["data_gap"]
+    whole = await queries.tail(here)
+    assert kinds(whole["items"]) == ["data_gap", "request_finished"]
+    assert whole["items"] == await queries.events_after(here)
+    assert (whole["last_id"], whole["behind"]) == (3, False)
+    one = await queries.tail(here, limit=1)
+    assert kinds(one["items"]) == ["data_gap"]
+    assert (one["last_id"], one["behind"]) == (2, True)
+    # An id of the future, as of another database: nothing, until it is reached.
+    assert await queries.tail(99) == {"items": [], "last_id": 99, "behind": False}
 
 
-async def test_open_cooldowns_are_those_that_neither_ended_nor_ran_out(
-    writer: Writer, queries: Queries
+TAILED: list[Filters] = [
+    {"kind": "switched,request_finished"},
+    {"route": "coder"},
+    {"provider": "a"},
+    {"target": "a/x"},
+    {"outcome": "ok"},
+    {"failure": "overloaded"},
+    {"request_id": "r1"},
+    {"kind": "switched", "route": "writer"},
+    {"since": NOON + 7, "until": NOON + 23},
+    {"session": "nobody's"},
+]
+
+
+@pytest.mark.parametrize("filters", TAILED, ids=lambda each: "-".join(each))
+async def test_a_filtered_tail_is_a_filtered_page_step_by_step(
+    writer: Writer, queries: Queries, filters: Filters
 ) -> None:
-    def started(name: str, until: int) -> CooldownStarted:
-        return example(CooldownStarted, cooldown_id=name, until=until)
+    rng = random.Random(7)
 
-    await writer.take(
-        batch(
-            started("long", NOON + 9 * SECOND),
-            started("short", NOON + SECOND),
-            started("ended", NOON + 9 * SECOND),
-            started("over", NOON),
-            example(CooldownEnded, cooldown_id="ended"),
+    def some(turn: int) -> Event:
+        kind: type[Any] = rng.choice(
+            (Switched, RequestFinished, AttemptFinished, CooldownStarted, DataGap)
         )
-    )
-    found = (await queries.restore(Timestamp(NOON)))["cooldowns"]
-    assert [item["cooldown_id"] for item in found] == ["short", "long"]
+        values = {
+            "route": rng.choice(("coder", "writer")),
+            "provider": rng.choice("ab"),
+            "model": rng.choice("xy"),
+            "from_target": rng.choice(("a/x", "b/y")),
+            "outcome": rng.choice(("ok", "failed")),
+            "failure": rng.choice((None, "overloaded")),
+            "request_id": rng.choice(("r1", "r2")),
+            "cooldown_id": f"c{turn}",
+        }
+        known = {field.name for field in dataclasses.fields(kind)}
+        fitting = {name: value for name, value in values.items() if name in known}
+        return example(kind, ts=NOON + turn, **fitting)
+
+    await writer.take(batch(*(some(turn) for turn in range(40))))
+    whole = await walk(queries, "events", filters=filters)
+    for limit in (1, 3, 100):
+        found, last, behind = [], 0, True
+        while behind:
+            step = await queries.tail(last, filters=filters, limit=limit)
+            assert step["last_id"] > last
+            found += step["items"]
+            last, behind = step["last_id"], step["behind"]
+        assert found == whole
+        assert last == 40
+        assert await queries.tail(last, filters=filters) == {
+            "items": [],
+            "last_id": 40,
+            "behind": False,
+        }
 
 
-async def test_a_restart_finds_open_cooldowns_and_switches_of_the_day_or_the_last_ones(
-    writer: Writer, queries: Queries
+async def test_a_step_of_a_tail_looks_at_so_many_rows_and_no_more(
+    database: Database, writer: Writer, queries: Queries
 ) -> None:
-    days_ago, today = NOON - 9 * DAY, NOON - SECOND
-
-    def switched(route: str, origin: str, to: str, ts: int) -> Switched:
-        return example(Switched, route=route, from_target=origin, to_target=to, ts=ts)
-
-    await writer.take(
-        batch(
-            switched("coder", "a/x", "b/y", days_ago - 2),
-            switched("coder", "a/x", "c/z", days_ago - 1),
-            switched("writer", "a/x", "b/y", days_ago),
-            switched("coder", "c/z", "a/x", today),
-            switched("coder", "a/x", "c/z", today),
-            switched("coder", "c/z", "a/x", today),
-            example(CooldownStarted, until=NOON + SECOND),
-        )
-    )
-    found = await queries.restore(Timestamp(NOON))
-    assert [(row["route"], row["from"], row["to"]) for row in found["switches"]] == [
-        ("writer", "a/x", "b/y"),
-        ("coder", "c/z", "a/x"),
-        ("coder", "a/x", "c/z"),
-        ("coder", "c/z", "a/x"),
-    ]
-    assert [row["cooldown_id"] for row in found["cooldowns"]] == ["some cooldown_id"]
+    await writer.take(batch(example(Switched, route="coder"), example(DataGap)))
+    # As after a year of deleting: the next row has a far higher id.
+    assert database.writer is not None
+    async with database.writer.begin() as connection:
+        await connection.execute(update(TABLES["events"]).values(id=2 * TAIL_IDS + 5))
+    first = await queries.tail(0, filters={"kind": "data_gap"})
+    assert first == {"items": [], "last_id": TAIL_IDS, "behind": True}
+    second = await queries.tail(TAIL_IDS, filters={"kind": "data_gap"})
+    assert second == {"items": [], "last_id": 2 * TAIL_IDS, "behind": True}
+    third = await queries.tail(2 * TAIL_IDS, filters={"kind": "data_gap"})
+    assert kinds(third["items"]) == ["data_gap"]
+    assert (third["last_id"], third["behind"]) == (2 * TAIL_IDS + 5, False)
 
 
-async def test_a_restart_finds_what_still_flaps_and_what_operators_did(
-    writer: Writer, queries: Queries
-) -> None:
-    def flaps(target: str) -> FlappingStarted:
-        return example(FlappingStarted, route="coder", target=target, penalty=3000.0)
-
-    await writer.take(
-        batch(
-            flaps("a/x"),
-            flaps("b/y"),
-            example(FlappingEnded, route="coder", target="a/x"),
-            example(OperatorActed, action="drain", target="a/x", until=None),
-            example(OperatorActed, action="enable", target="a/x", until=NOON),
-        )
-    )
-    found = await queries.restore(Timestamp(NOON))
-    assert [(row["target"], row["penalty"]) for row in found["flapping"]] == [("b/y", 3000.0)]
-    acts = [(row["action"], row["target"], row.get("until")) for row in found["acts"]]
-    assert acts == [("drain", "a/x", None), ("enable", "a/x", NOON)]
+async def test_a_tail_with_a_filter_that_is_none_is_refused(queries: Queries) -> None:
+    for filters in ({"kin": "switched"}, {"kind": "moved"}, {"since": "noon"}):
+        with pytest.raises(QueryError):
+            await queries.tail(0, filters=filters)
 
 
 async def test_switches_are_counted_by_pair_and_bucket(writer: Writer, queries: Queries) -> None:

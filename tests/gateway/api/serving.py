@@ -71,9 +71,23 @@ class FakeHistory:
             "next_cursor": str(end) if end < len(rows) else None,
         }
 
-    async def events_after(self, last_id: int, limit: int) -> list[Item]:
+    async def tail(
+        self, last_id: int, *, filters: Mapping[str, str], limit: int
+    ) -> Mapping[str, Any]:
+        self._check()
+        self.asked.append({"after": last_id, "filters": dict(filters), "limit": limit})
+        if "kin" in filters:
+            message = "unknown filter 'kin'"
+            raise HistoryQuestionError(message)
         rows = [row for row in self.tables.get("events", []) if row["id"] > last_id]
-        return rows[:limit]
+        looked_at = rows[:2]  # Small steps, so that a tail needs several.
+        reached = looked_at[-1]["id"] if looked_at else last_id
+        found = [
+            row
+            for row in looked_at
+            if all(row.get(name) in value.split(",") for name, value in filters.items())
+        ]
+        return {"items": found, "last_id": reached, "behind": len(rows) > len(looked_at)}
 
     async def last_id(self) -> int:
         self._check()

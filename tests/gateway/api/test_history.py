@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from gateway.api import history
-from tests.gateway.api.serving import Api, api
+from tests.fakes import FakeClock
+from tests.gateway.api.serving import Api, FakeHistory, api
 
 EVENTS: list[dict[str, Any]] = [
     {"id": 1, "kind": "switched", "route": "coder"},
@@ -105,8 +107,69 @@ async def test_a_tail_without_an_id_begins_now() -> None:
 async def test_a_tail_keeps_to_its_filters() -> None:
     async with api() as a:
         a.history.tables["events"] = list(EVENTS)
-        query = "?kind=switched,late&unknown=x"
+        query = "?kind=switched,late&limit=1&order=desc"
         assert await followed(a, 3, query, last_event_id="0") == [1, 9, 10]
+        # It is the store that filters, and each step begins where the one before it has looked.
+        filters = {"kind": "switched,late"}
+        assert {tuple(each["filters"].items()) for each in a.history.asked} == {
+            tuple(filters.items())
+        }
+        assert [each["after"] for each in a.history.asked][:4] == [0, 2, 5, 9]
+
+
+async def test_a_tail_with_a_wrong_filter_is_an_error_and_not_a_silent_stream() -> None:
+    async with api() as a:
+        status, body = await a.get("/api/v1/events?kin=x", accept="text/event-stream")
+        assert (status, body["error"]["code"]) == (400, "invalid_query")
+        assert a.context.tails == 0
+
+
+async def heard(a: Api, clock: FakeClock, seconds: float) -> list[tuple[float, bytes]]:
+    """What a tail writes in so many seconds, each with its time."""
+    began, written = clock.now().instant, list[tuple[float, bytes]]()
+
+    async def write(data: bytes) -> None:
+        written.append((clock.now().instant - began, data))
+
+    a.context.clock = clock
+    step = {"items": [], "last_id": 9, "behind": False}
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(history._follow(write, a.context, step, {}))
+        await clock.advance(seconds)
+        task.cancel()
+    return written
+
+
+async def test_a_quiet_tail_says_every_fifteen_seconds_that_it_is_there(clock: FakeClock) -> None:
+    beat = b": still here\n\n"
+    async with api() as a:
+        a.history.tables["events"] = list(EVENTS)
+        assert await heard(a, clock, 46.0) == [(15.0, beat), (30.0, beat), (45.0, beat)]
+
+
+async def test_what_a_tail_tells_puts_its_next_sign_of_life_off(clock: FakeClock) -> None:
+    async with api() as a:
+        a.history.tables["events"] = [*EVENTS, {"id": 10, "kind": "late"}]
+        (at, message), (beat, _) = await heard(a, clock, 29.0)
+        assert message.startswith(b"id: 10\ndata: {")
+        assert beat == at + history.KEEP_ALIVE_SECONDS
+
+
+async def test_a_tail_that_finds_nothing_in_many_rows_still_says_that_it_is_there(
+    clock: FakeClock,
+) -> None:
+    class Busy(FakeHistory):
+        """Always a second's work behind, and never with anything that is wanted."""
+
+        async def tail(
+            self, last_id: int, *, filters: Mapping[str, str], limit: int
+        ) -> Mapping[str, Any]:
+            await clock.sleep(1.0)
+            return {"items": [], "last_id": last_id + limit, "behind": True}
+
+    async with api() as a:
+        a.context.history = Busy()
+        assert [at for at, _ in await heard(a, clock, 33.0)] == [15.5, 30.5]
 
 
 @pytest.mark.parametrize("text", ["x", "-1", "1.5", "٣", "9" * 30])
