@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Select, case, func
@@ -57,5 +58,7 @@ async def rows_of(connection: AsyncConnection, statement: Select[Any]) -> list[I
 
 
 def _number(value: Any) -> Any:  # noqa: ANN401
-    """PostgreSQL sums whole numbers to decimals."""
-    return float(value) if value.__class__.__name__ == "Decimal" else value
+    """PostgreSQL sums whole numbers to decimals, which JSON does not know."""
+    if not isinstance(value, Decimal):
+        return value
+    return int(value) if value == value.to_integral_value() else float(value)

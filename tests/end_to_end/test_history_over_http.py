@@ -1,4 +1,4 @@
-"""The history over HTTP: filters, cursors, exports, and tails that lose nothing on the way."""
+"""The history over HTTP, on both kinds of database: filters, cursors, exports, and tails that lose nothing on the way."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from typing import Any
 
 import aiohttp
 
-from tests.end_to_end.gateways import Served, gateway, openai, settings_of
+from tests.end_to_end.gateways import Served, Settings, gateway, openai, settings_of
 from tests.upstream import Answer, ScriptedUpstream
 
 
 @asynccontextmanager
-async def lively(folder: Path) -> AsyncIterator[Served]:
+async def lively(folder: Path, storage: Settings) -> AsyncIterator[Served]:
     """A gateway after a switch, some failures and some sessions."""
     async with ScriptedUpstream() as a, ScriptedUpstream() as b:
         settings = settings_of(
             {"a": openai(a, "one", "two"), "b": openai(b)},
             {"coder": ["a/model-a", "b/model-b"], "writer": ["b/model-b"]},
+            storage=storage,
         )
         a.plan(Answer(status=429, headers={"retry-after": "60"}, json={}))
         a.plan(Answer(), Answer(status=500, json={}), Answer(status=500, json={}))
@@ -33,8 +34,8 @@ async def lively(folder: Path) -> AsyncIterator[Served]:
             yield g
 
 
-async def test_filters_narrow_and_cursors_walk(tmp_path: Path) -> None:
-    async with lively(tmp_path) as g:
+async def test_filters_narrow_and_cursors_walk(tmp_path: Path, storage: Settings) -> None:
+    async with lively(tmp_path, storage) as g:
         everything = await g.client.all("events")
         assert [each["id"] for each in everything] == sorted({each["id"] for each in everything})
         for limit in (1, 7):
@@ -72,8 +73,54 @@ async def test_filters_narrow_and_cursors_walk(tmp_path: Path) -> None:
         assert (pair["from"], pair["to"], pair["switches"]) == ("a/model-a", "b/model-b", 1)
 
 
-async def test_an_export_is_every_row_as_a_line(tmp_path: Path) -> None:
-    async with lively(tmp_path) as g:
+async def test_a_cursor_is_good_for_its_own_question_only(
+    tmp_path: Path, storage: Settings
+) -> None:
+    async with lively(tmp_path, storage) as g:
+        first = await g.client.api("requests", limit=2, order="asc", route="coder")
+        cursor = f"limit=2&cursor={first['next_cursor']}"
+        second = await g.client.get(f"/api/v1/requests?order=asc&route=coder&{cursor}")
+        assert second.json["items"][0]["id"] > first["items"][-1]["id"]
+        for other in (
+            "requests?order=asc&route=writer",
+            "requests?order=asc",
+            "requests?order=asc&route=coder&outcome=ok",
+            "requests?order=desc&route=coder",
+            "attempts?order=asc&route=coder",
+        ):
+            got = await g.client.get(f"/api/v1/{other}&{cursor}")
+            assert got.status == 400, other
+            assert got.json["error"]["code"] == "invalid_query"
+            assert "the cursor belongs to another query" in got.json["error"]["message"]
+        made_up = await g.client.get("/api/v1/requests?cursor=17")
+        assert (made_up.status, made_up.json["error"]["code"]) == (400, "invalid_query")
+
+
+async def test_a_window_is_half_open_to_the_microsecond(tmp_path: Path, storage: Settings) -> None:
+    async with lively(tmp_path, storage) as g:
+        for table in ("requests", "switches", "events"):
+            rows = await g.client.all(table)
+            ts = rows[len(rows) // 2]["ts"]
+            at = [row for row in rows if row["ts"] == ts]
+
+            async def of(since: int, until: int, name: str = table) -> list[Any]:
+                return await g.client.all(name, since=str(since), until=str(until))
+
+            assert await of(ts, ts + 1) == at
+            assert await of(ts, ts) == []
+            assert await of(ts - 1, ts) == [row for row in rows if row["ts"] == ts - 1]
+        [switch] = await g.client.all("switches")
+        ts = switch["ts"]
+        for since, until, count in ((ts, ts + 1, 1), (ts - 9, ts, 0), (ts + 1, ts + 9, 0)):
+            window = {"since": since, "until": until}
+            pairs = (await g.client.api("switches/aggregate", **window))["items"]
+            assert sum(pair["switches"] for pair in pairs) == count
+            asked = (await g.client.api("questions/flapping", **window))["items"]
+            assert sum(item["switches"] for item in asked) == count
+
+
+async def test_an_export_is_every_row_as_a_line(tmp_path: Path, storage: Settings) -> None:
+    async with lively(tmp_path, storage) as g:
         for table in ("events", "requests", "attempts", "switches", "cooldowns"):
             rows = await g.client.all(table)
             got = await g.client.get(
@@ -99,8 +146,8 @@ async def messages(response: aiohttp.ClientResponse, count: int) -> list[dict[st
     return found
 
 
-async def test_a_tail_goes_on_where_it_was_broken_off(tmp_path: Path) -> None:
-    async with lively(tmp_path) as g, aiohttp.ClientSession() as http:
+async def test_a_tail_goes_on_where_it_was_broken_off(tmp_path: Path, storage: Settings) -> None:
+    async with lively(tmp_path, storage) as g, aiohttp.ClientSession() as http:
         everything = await g.client.all("events")
         url, accept = f"{g.url}/api/v1/events", {"accept": "text/event-stream"}
         seen: list[dict[str, Any]] = []
@@ -120,8 +167,10 @@ async def test_a_tail_goes_on_where_it_was_broken_off(tmp_path: Path) -> None:
         response.close()
 
 
-async def test_a_tail_begins_now_and_keeps_to_its_filters(tmp_path: Path) -> None:
-    async with lively(tmp_path) as g, aiohttp.ClientSession() as http:
+async def test_a_tail_begins_now_and_keeps_to_its_filters(
+    tmp_path: Path, storage: Settings
+) -> None:
+    async with lively(tmp_path, storage) as g, aiohttp.ClientSession() as http:
         headers = {"accept": "text/event-stream"}
         query = {"kind": "request_finished", "route": "writer"}
         response = await http.get(f"{g.url}/api/v1/events", headers=headers, params=query)
@@ -132,8 +181,8 @@ async def test_a_tail_begins_now_and_keeps_to_its_filters(tmp_path: Path) -> Non
         response.close()
 
 
-async def test_a_story_tells_every_candidate_in_order(tmp_path: Path) -> None:
-    async with lively(tmp_path) as g:
+async def test_a_story_tells_every_candidate_in_order(tmp_path: Path, storage: Settings) -> None:
+    async with lively(tmp_path, storage) as g:
         [switch] = await g.client.all("switches")
         story = await g.client.api(f"requests/{switch['request_id']}")
         assert story["request"]["fallback_from"] == "a/model-a"

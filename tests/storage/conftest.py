@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -9,13 +9,7 @@ from gateway.config import Storage
 from storage.database import Database, open_database
 from storage.queries import Queries
 from storage.writer import Writer
-from tests.storage.servers import new_database, postgres_server
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    with postgres_server() as server:
-        yield server
+from tests.storage.servers import new_database
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
