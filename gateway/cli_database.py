@@ -1,4 +1,4 @@
-"""The command line's way to the history where no gateway runs: the database file, read only.
+"""The command line's way to the history where no gateway runs: the database, read only.
 
 SQLAlchemy is imported by the function that needs it: `evenkeel --help` must not wait for it.
 """

@@ -107,7 +107,8 @@ def _instead(asked: Asked, error: Unreachable, *, quiet: bool = False) -> Iterat
         message = f"{error}, and {unreadable}"
         raise Unreachable(message) from error
     if not quiet:
-        note(f"{error}; this is from the database file")
+        file = "" if database(asked).url.startswith("postgresql") else " file"
+        note(f"{error}; this is from the database{file}")
 
 
 async def _page(gateway: Gateway, table: str, filters: Params, *, limit: int) -> list[Item]:

@@ -22,6 +22,7 @@ from storage.questions import QUESTIONS
 from storage.writer import Writer
 from tests.end_to_end.gateways import (
     DATABASE,
+    FILE,
     Client,
     Settings,
     client_of,
@@ -47,6 +48,7 @@ async def served(folder: Path, storage: Settings) -> AsyncIterator[Client]:
             {"a": openai(a), "b": openai(b)},
             {"coder": ["a/model-a", "b/model-b"]},
             storage=storage,
+            server={"port": 9},
         )
         a.plan(Answer(), Answer(status=500, json={}), Answer(status=500, json={}))
         write(folder, settings)
@@ -97,6 +99,17 @@ async def test_what_a_gateway_did_is_read_over_http_and_by_commands(
         assert [json.loads(line) for line in file.read_text().splitlines()] == everything
         printed = (await command("export", "--table", "requests", *url)).stdout
         assert [json.loads(line) for line in printed.splitlines()] == requests
+
+    # Where no gateway runs, the same commands read its database.
+    there = ("--config", str(tmp_path / FILE))
+    again = await command("requests", switch["request_id"], *there)
+    assert again.stdout == story
+    assert "no gateway answers" in again.stderr
+    assert "this is from the database" in again.stderr
+    later = json.loads((await command("ask", "users", "--json", *there)).stdout)
+    assert [each["requests"] for each in later["items"]] == [8]
+    printed = (await command("export", "--table", "requests", *there)).stdout
+    assert [json.loads(line) for line in printed.splitlines()] == requests
 
 
 # -- a long export -------------------------------------------------------------------------------
