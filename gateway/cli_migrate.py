@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import click
@@ -19,6 +18,8 @@ def migrate(what: str, check: bool, config_path: Path | None) -> None:
 
     A file is copied first. The gateway does the same at its start.
     """
+    import asyncio
+
     from gateway.cli_asked import FAILED, asked, database, stop
     from storage.database import found_schema, open_database, shown_place
     from storage.migrating import MIGRATIONS

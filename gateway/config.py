@@ -450,8 +450,8 @@ class Retention:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Storage:
     __pydantic_config__: ClassVar[Any] = STRICT
-    url: str = "sqlite+aiosqlite:///evenkeel.db"
-    """A relative SQLite path is taken from the configuration file's folder."""
+    url: str = field(default="sqlite+aiosqlite:///evenkeel.db", repr=False)
+    """A relative SQLite path is taken from the configuration file's folder. May hold a password."""
     durability: Durability = Durability.BATCHED
     retention: Retention = Retention()
 

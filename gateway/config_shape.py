@@ -6,6 +6,7 @@ replaced by a harmless one, so that all other problems are found in the same run
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
@@ -350,8 +351,12 @@ def _replace(raw: Raw, loc: tuple[int | str, ...]) -> None:
         place.pop(last)
 
 
+_PASSWORD = re.compile(r"(://[^/@\s:]*:)[^/\s]*@")
+"""Of a URL, such as a database's."""
+
+
 def plain(value: object) -> object:
-    """A dataclass as JSON has it, in the shape of the file, secrets as `***`."""
+    """A dataclass as JSON has it, in the shape of the file, secrets and passwords as `***`."""
     if isinstance(value, Secret):
         return "***" if value else ""
     if is_dataclass(value) and not isinstance(value, type):
@@ -362,4 +367,6 @@ def plain(value: object) -> object:
         return {key: plain(each) for key, each in value.items()}
     if isinstance(value, tuple | list):
         return [plain(each) for each in value]
+    if isinstance(value, str) and not isinstance(value, Enum):
+        return _PASSWORD.sub(r"\1***@", value)
     return value.value if isinstance(value, Enum) else value

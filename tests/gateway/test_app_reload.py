@@ -266,7 +266,7 @@ async def test_changes_are_named_and_never_quoted(tmp_path: Path) -> None:
     found = changed(old, new)
     assert {"providers.openai.rotation", "providers.openai.credentials.k.key"} <= set(found)
     assert [path for path in found if path.startswith("providers.groq")]
-    assert "secret" not in repr(found)
+    assert "sk-secret" not in repr(found)
     assert changed(new, new) == []
 
 

@@ -26,6 +26,16 @@ def outcome(text: str, environ: Mapping[str, str]) -> Config | ConfigError:
 
 
 SECRET = "Zx9hunter2Zx9"
+
+
+def test_a_database_s_password_is_shown_nowhere() -> None:
+    config = parse(SIMPLE + f"storage: {{url: 'postgresql+asyncpg://u:{SECRET}@h/d'}}", environ={})
+    assert SECRET not in repr(config)
+    shown = masked(config)
+    assert SECRET not in json.dumps(shown)
+    assert shown["storage"]["url"] == "postgresql+asyncpg://u:***@h/d"
+
+
 SPOTS = [
     "auth: {admin_key: S}",
     "auth: {admin_key: [S]}",

@@ -15,7 +15,7 @@ CLIENTS = ("openai", "responses", "anthropic", "gemini")
         (Dialect.ANTHROPIC, ["anthropic"]),
         (Dialect.GEMINI, ["gemini"]),
         (Dialect.CODE_ASSIST, ["gemini"]),
-        (Dialect.LITELLM, []),
+        (Dialect.LITELLM, ["openai"]),
         (Dialect.SIMULATED, list(CLIENTS)),
     ],
 )

@@ -85,11 +85,10 @@ async def test_a_session_is_explained_where_it_lives(served: Served) -> None:
     assert other["choice"]["target"] == "a/x"
 
 
-async def test_a_dialect_that_no_target_speaks_has_no_choice(served: Served) -> None:
+async def test_a_dialect_that_is_translated_is_no_reason(served: Served) -> None:
     found = await explained(served, model="coder", dialect="anthropic")
-    assert found["choice"] is None
-    assert {reason for *_, reason in view(found)} == {"dialect"}
-    assert {each["ready_in_seconds"] for each in found["candidates"]} == {None}
+    assert found["choice"]["target"] == "a/x"
+    assert "dialect" not in {reason for *_, reason in view(found)}
 
 
 async def test_an_unknown_name_is_404_with_the_nearest_known_one(served: Served) -> None:
