@@ -29,6 +29,11 @@ HIGH: Final = 0.85
 LOW: Final = 0.80
 """Shares of `max_bytes`: above the first rows are deleted until it is the second. The rest is for
 the write-ahead log and for what comes meanwhile."""
+EVICTIONS: Final = 8
+"""Steps of deleting before it is measured again: a writer in a hurry has its turn between two, and
+must not be faster."""
+ROW_BYTES_LEAST: Final = 500
+"""With its part of the indexes: so many rows are not deleted in vain."""
 AGES_EVERY_SECONDS: Final = 60.0
 FREE_PAGES: Final = (500, 1500)
 """Of an SQLite file: with more than the second it is made smaller until it has the first."""
@@ -95,7 +100,7 @@ class Retention:
             LOW if self._evicting else HIGH
         )
         if self._evicting:
-            return await self._evict(now) or behind
+            return await self._evict_some(now) or behind
         self._shrinks = free > FREE_PAGES[0 if self._shrinks else 1]
         if self._shrinks:
             return await self._shrink()
@@ -104,6 +109,18 @@ class Retention:
         return behind
 
     # -- by size -------------------------------------------------------------------------------
+
+    async def _evict_some(self, now: Timestamp) -> bool:
+        """Until it is time to measure, or about enough is gone; whether there is more to do."""
+        over = self.used_bytes - self._limits.max_bytes * LOW
+        of_a_row = ROW_BYTES_LEAST if self._sqlite else POSTGRES_ROW_BYTES
+        enough = self.deleted + over / of_a_row
+        for _ in range(EVICTIONS):
+            if not await self._evict(now):
+                return False
+            if self.deleted >= enough:
+                break
+        return True
 
     async def _evict(self, now: Timestamp) -> bool:
         """The oldest requests and attempts, then events, then cooldowns that are over."""
