@@ -130,6 +130,7 @@ async def running(
         tasks.run(sinks.lag.run(), name="loop lag")
         if wanted(loaded.config):
             tasks.run(litellm.warm(), name="loading litellm")
+        tasks.run(context.relay.keep_alives.run(clock, context.silence), name="keep-alives")
         tasks.run(read_prices(context, prices), name="price table")
         tasks.run(sinks.store.keep_house(clock), name="retention")
         url = await _listen(stack, context, host=host, port=port)

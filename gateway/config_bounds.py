@@ -57,6 +57,7 @@ BOUNDS: Final[Mapping[str, Bounds]] = {
     "retry_budget_floor_per_minute": NOT_NEGATIVE,
     # Durations for which none at all makes sense: do not wait, do not drain, for ever.
     "drain_seconds": DURATION_OR_NONE,
+    "keep_alive_seconds": DURATION_OR_NONE,
     "for_seconds": DURATION_OR_NONE,
     "first_token_seconds": DURATION_OR_NONE,
     "retry_after_seconds": DURATION_OR_NONE,

@@ -31,6 +31,9 @@ class Overheard:
         self._hear(chunk)
         await self._answer.write(chunk)
 
+    async def keep_alive(self, frame: bytes) -> None:
+        await self._answer.keep_alive(frame)  # No part of the answer.
+
     async def end(self) -> None:
         await self._answer.end()
 

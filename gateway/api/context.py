@@ -115,6 +115,10 @@ class Context:
     tails: int = 0
     """Event streams being followed."""
 
+    def silence(self) -> float:
+        """The longest on a stream, as configured now."""
+        return self.config.server.keep_alive_seconds
+
     def emit(self, events: Sequence[Event]) -> None:
         self.spine.emit_all(events)
         self.relay.wake(self.pool)

@@ -45,6 +45,10 @@ class HeldAnswer:
         else:
             await self._answer.write(chunk)
 
+    async def keep_alive(self, frame: bytes) -> None:
+        if not self._held:
+            await self._answer.keep_alive(frame)
+
     async def end(self) -> None:
         self._ended = True
 

@@ -36,6 +36,12 @@ class HttpAnswer:
         assert self.response is not None
         await self._bounded(self.response.write(chunk), len(chunk))
 
+    async def keep_alive(self, frame: bytes) -> None:
+        transport = self._request.transport
+        if transport is None or transport.is_closing() or not _takes_at_once(transport, len(frame)):
+            return
+        await self.write(frame)
+
     async def end(self) -> None:
         assert self.response is not None
         await self._bounded(self.response.write_eof(), 0)

@@ -39,6 +39,9 @@ class Heard:
     async def begin(self, status: int, headers: Headers) -> None:
         """Taken."""
 
+    async def keep_alive(self, frame: bytes) -> None:
+        """Nobody in here grows impatient."""
+
     async def write(self, chunk: bytes) -> None:
         """Taken."""
 

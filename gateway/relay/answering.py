@@ -29,6 +29,10 @@ class Answer(Protocol):
 
     async def write(self, chunk: bytes) -> None: ...
 
+    async def keep_alive(self, frame: bytes) -> None:
+        """Between two writes of a stream: `frame` if it can be sent at once, else nothing."""
+        ...
+
     async def end(self) -> None: ...
 
 

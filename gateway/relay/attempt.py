@@ -154,6 +154,7 @@ class Attempt:
         self._commit()
         await self.answer.begin(reply.status, [*self._headers(reply), *UNBUFFERED])
         await self._pass_on(self._cleared(flow.feed(head), judge))
+        self.progress.gate = flow
         try:
             while not judge.done and judge.fault is None:
                 chunk = await self._next(chunks, self.send.timeouts.idle_seconds)
@@ -166,6 +167,8 @@ class Attempt:
             raise AttemptFailed(Bad(failure=Failure.IDLE_TIMEOUT, reason="idle")) from None
         except UpstreamFailure as failure:
             raise AttemptFailed(broken(failure.reason)) from failure
+        finally:
+            self.progress.gate = None
         if judge.fault is not None:
             told = self.progress.told
             self.progress.error_told = told is not None and is_told(told.fault)

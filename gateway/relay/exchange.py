@@ -51,6 +51,11 @@ _OF_A_BODY: Final = frozenset({"content-type", "etag", "content-disposition", "c
 class Flow(Protocol):
     """A stream on its way to the client."""
 
+    @property
+    def within(self) -> bool:
+        """A frame has begun and not ended: nothing may be put in between."""
+        ...
+
     def feed(self, chunk: bytes) -> bytes:
         """What goes on to the client now."""
         ...
@@ -64,6 +69,8 @@ class TranslatedFlow:
     """Implements `Flow`; `judge` watches what the client is sent, in the client's dialect."""
 
     __slots__ = ("_stream", "judge")
+    within = False
+    """Frames are written whole."""
 
     def __init__(self, stream: StreamTranslation, judge: Judge) -> None:
         self._stream = stream

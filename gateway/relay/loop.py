@@ -18,6 +18,7 @@ from gateway.relay.answering import Answer, ClientGone, Headers, answer_error, o
 from gateway.relay.attempt import Attempt
 from gateway.relay.exchange import Exchanges
 from gateway.relay.inbound import Emit, Inbound
+from gateway.relay.keep_alive import KeepAlives
 from gateway.relay.progress import AttemptFailed, ErrorReply, Progress
 from gateway.routing.call import Call, Phase
 from gateway.routing.pool import Pool
@@ -60,6 +61,7 @@ class Relay:
         self._emit = emit
         self._clock = clock
         self._rng = rng
+        self.keep_alives = KeepAlives()
         self._waiters: dict[str, asyncio.Event] = {}
 
     def use(self, pool: Pool) -> None:
@@ -119,6 +121,7 @@ class Relay:
         )
         progress = carried.progress = attempt.progress
         progress.priced = partial(self._prices.cost, send.provider, send.model)
+        self.keep_alives.watch(progress, carried.answer, carried.inbound.wire.keep_alive)
         try:
             await attempt.run(self._upstreams[send.provider.dialect])
         except AttemptFailed as failed:
@@ -129,6 +132,8 @@ class Relay:
                 return None
             await _end_broken(carried, failed.bad)
             return RequestOutcome.UPSTREAM_ERROR, carried.status
+        finally:
+            self.keep_alives.forget(progress)
         self._tell(carried.pool, call.finished(self._clock.now(), progress.seen()))
         return RequestOutcome.OK, carried.status
 

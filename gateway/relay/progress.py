@@ -58,6 +58,8 @@ class Progress:
     error_told: bool = False
     """The client has seen the upstream's own error event."""
     bytes_sent: int = 0
+    gate: Flow | None = None
+    """While a stream waits for its next chunk."""
     priced: Priced = _nobody_knows
     exchange: Exchange | None = None
     flow: Flow | None = None
@@ -79,8 +81,14 @@ class Progress:
             cost_usd=self.priced(self.judge.served_model if self.judge else "", usage),
             dropped=self.exchange.dropped if self.exchange is not None else (),
             translated=self.exchange.translated if self.exchange is not None else "",
+            answer_id=self._kept_id(),
             quota_remaining=remaining_share(headers),
         )
+
+    def _kept_id(self) -> str:
+        """A translated answer has an id of the gateway's own, which no provider knows."""
+        translated = self.exchange is not None and self.exchange.translated
+        return "" if self.judge is None or translated else self.judge.kept_id
 
     def _usage(self) -> Usage | None:
         """As the provider counted; of a stream that did not end, at least what came."""

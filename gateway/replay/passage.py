@@ -38,6 +38,7 @@ class Playing:
 
     name = ""
     served_model = ""
+    kept_id = ""
     fault: Fault | None = None
     pieces = 0
 

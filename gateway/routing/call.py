@@ -299,6 +299,7 @@ class Call:
         self._pool.give_back(attempt.candidate, attempt.id)
         self._record.keep(seen)
         self._seating.finished(seen.usage, now.instant)
+        self._seating.keeps(seen.answer_id, attempt.candidate, now.instant)
         events: list[Event] = [
             self._record.attempt_event(attempt, AttemptOutcome.OK, now=now, seen=seen)
         ]

@@ -106,6 +106,12 @@ class Seating:
         sessions = self._route.sessions
         sessions.touch(self._key, binding, body_tokens=self._facts.body_tokens, now=now)
 
+    def keeps(self, answer_id: str, candidate: Candidate, now: Instant) -> None:
+        """The account holds on to an answer that a later request may go on from by its id alone:
+        nobody else could serve that request, so that the id is a session of its own."""
+        if answer_id and candidate.hop in self._route.hops:
+            self._route.sessions.bind(_key(self._facts, answer_id), candidate, self._stability, now)
+
     # -- inside --------------------------------------------------------------------------------
 
     def _bind(self, candidate: Candidate, now: Moment) -> list[Event]:

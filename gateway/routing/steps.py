@@ -118,5 +118,7 @@ class Seen:
     """Fields of the body that the target was not sent."""
     translated: str = ""
     """From which dialect to which; empty where the target speaks the client's."""
+    answer_id: str = ""
+    """Under which the provider keeps the answer; empty if it does not."""
     quota_remaining: float | None = None
     """The smallest share that its headers say is left of a limit."""

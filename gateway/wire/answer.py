@@ -39,6 +39,7 @@ class StreamJudge:
         "done",
         "fault",
         "finished",
+        "kept_id",
         "pieces",
         "served_model",
         "usage",
@@ -50,6 +51,7 @@ class StreamJudge:
         self.fault: Fault | None = None
         self.usage: Usage | None = None
         self.served_model = ""
+        self.kept_id = ""
         self.pieces = 0
         self.finished = False
         """The dialect saw enough to call the answer whole, should its terminal marker not come."""
@@ -111,7 +113,17 @@ class SingleJudge:
     """Implements `Judge` for one JSON body: keeps the chunks (the relay holds them as well) and
     decides in `end`. `read` gets the body's members undecoded; it sets `content` or `fault`."""
 
-    __slots__ = ("_chunks", "_read", "content", "done", "fault", "pieces", "served_model", "usage")
+    __slots__ = (
+        "_chunks",
+        "_read",
+        "content",
+        "done",
+        "fault",
+        "kept_id",
+        "pieces",
+        "served_model",
+        "usage",
+    )
 
     def __init__(self, read: Callable[[SingleJudge, Mapping[str, msgspec.Raw]], None]) -> None:
         self.content = False
@@ -119,6 +131,7 @@ class SingleJudge:
         self.fault: Fault | None = None
         self.usage: Usage | None = None
         self.served_model = ""
+        self.kept_id = ""
         self.pieces = 0
         self._read = read
         self._chunks: list[bytes] = []

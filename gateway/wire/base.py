@@ -77,6 +77,8 @@ class Judge(Protocol):
     """Set at most once. With `content` true it came after content, else before any."""
     usage: Usage | None
     served_model: str
+    kept_id: str
+    """Under which the provider keeps the answer, for a later request to go on from; else empty."""
     pieces: int
     """Pieces of content of a stream so far: at least so many tokens, mostly exactly so many."""
 

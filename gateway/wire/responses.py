@@ -175,6 +175,7 @@ def _read_frame(judge: StreamJudge, event: bytes, data: bytes) -> None:
 
 def _begin(judge: ResponsesStreamJudge, response: Mapping[str, Any]) -> None:
     judge.answer_id = judge.answer_id or answer_id_of(response.get("id"))
+    judge.kept_id = "" if response.get("store") is False else judge.answer_id
     judge.created_at = judge.created_at or tokens(response.get("created_at")) or 0
     judge.served_model = judge.served_model or model_of(response.get("model"))
 
@@ -221,6 +222,7 @@ def _flat(value: Mapping[str, Any]) -> Mapping[str, Any]:
 def _read_body(judge: SingleJudge, fields: Mapping[str, msgspec.Raw]) -> None:
     assert isinstance(judge, ResponsesJudge)
     judge.answer_id = answer_id_of(member(fields, "id"))
+    judge.kept_id = "" if member(fields, "store") is False else judge.answer_id
     judge.usage = _usage(member(fields, "usage"), member(fields, "service_tier"))
     status = member(fields, "status")
     if status in ("failed", "cancelled"):

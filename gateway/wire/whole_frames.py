@@ -16,19 +16,25 @@ _BLANK_LINES = (b"\n\n", b"\r\n\r\n", b"\r\r")
 class WholeFrames:
     """One stream's gate."""
 
-    __slots__ = ("_held",)
+    __slots__ = ("_held", "within")
 
     def __init__(self) -> None:
         self._held = b""
+        self.within = False
+        """A frame too large to be held is on its way: nothing may be put in between."""
 
     def feed(self, chunk: bytes) -> bytes:
         """What may go on to the client now; empty if no frame is complete."""
         if not self._held and chunk.endswith(b"\n\n"):
+            self.within = False
             return chunk
         chunk = self._held + chunk
         end = _end_of_last(chunk)
+        if end:
+            self.within = False
         if len(chunk) - end > HELD_BYTES_MAX:
             end = len(chunk)
+            self.within = True
         self._held = chunk[end:]
         return chunk[:end]
 

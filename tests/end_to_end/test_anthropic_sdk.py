@@ -182,3 +182,46 @@ async def test_a_stream_that_breaks_is_an_error_for_the_sdk(tmp_path: Path, answ
         kinds = [event.type for event in events]
         assert kinds.count("content_block_delta") == 2
         assert "message_stop" not in kinds
+
+
+@pytest.mark.parametrize(
+    ("version", "header"), [("2023-06-01", "x-api-key"), ("2026-10-21", "authorization")]
+)
+async def test_both_versions_of_the_api_go_through_with_all_that_is_unknown(
+    tmp_path: Path, version: str, header: str
+) -> None:
+    async with both(tmp_path) as b:
+        limits = {"anthropic-ratelimit-requests-remaining": "1", "anthropic-ratelimit-new": "x"}
+        b.upstream.default = Answer(headers=limits)
+        betas = "context-1m-2025-08-07,something-new-2026-11-01"
+        raw = await b.through.messages.with_raw_response.create(
+            model="coder",
+            extra_headers={"anthropic-version": version, "anthropic-beta": betas},
+            extra_query={"beta": "true"},
+            extra_body={"safeguards": {"mode": "auto"}, "unknown": [1, {"a": None}]},
+            **ASKED,
+        )
+        assert not any(name.lower().startswith("anthropic-ratelimit") for name in raw.headers)
+        [hit] = b.upstream.hits
+        assert (hit.query, hit.key) == ("beta=true", "sk-key-1")
+        assert hit.header("anthropic-version") == version
+        assert hit.header("anthropic-beta") == betas
+        assert hit.header(header) is not None
+        assert hit.json["safeguards"] == {"mode": "auto"}
+        assert hit.json["unknown"] == [1, {"a": None}]
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (400, "prompt is too long: 210000 tokens > 200000 maximum"),
+        (413, "Request exceeds the maximum size"),
+    ],
+)
+async def test_the_words_on_size_are_left_as_they_are(
+    tmp_path: Path, status: int, words: str
+) -> None:
+    async with both(tmp_path) as b:
+        b.upstream.default = anthropic_error(status, "invalid_request_error", words)
+        got = await b.gateway.client.ask("/v1/messages", "coder")
+        assert (got.status, got.json["error"]["message"]) == (status, words)

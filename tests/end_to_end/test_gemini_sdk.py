@@ -194,12 +194,24 @@ async def test_errors_keep_their_words_and_are_the_sdk_s_own(tmp_path: Path) -> 
         assert any(each["@type"].endswith("RetryInfo") for each in details)
 
 
-async def test_a_provider_of_another_dialect_and_an_unknown_method_are_told(tmp_path: Path) -> None:
+async def test_another_dialect_is_translated_and_an_unknown_method_told(tmp_path: Path) -> None:
     async with ScriptedUpstream() as upstream:
         made = settings_of({"a": at_openai(upstream)}, {"coder": ["a/model-a"]})
         async with gateway(tmp_path, made) as g:
             got = await g.client.post(f"{ROOT}/coder:generateContent", BODY)
-            assert (got.status, got.json["error"]["details"][0]["reason"]) == (400, "DIALECT")
+            assert (
+                got.json["candidates"][0]["content"]["parts"][0]["text"] == "Hello from upstream."
+            )
+            assert [hit.path for hit in upstream.hits] == ["/v1/chat/completions"]
+            got = await g.client.post(f"{ROOT}/coder:streamGenerateContent", BODY)
+            assert (
+                "".join(
+                    part["text"]
+                    for each in got.json
+                    for part in each["candidates"][0]["content"]["parts"]
+                )
+                == "Hello from upstream."
+            )
             got = await g.client.post(f"{ROOT}/coder:predict", BODY)
             assert (got.status, got.headers["x-should-retry"]) == (404, "false")
             assert got.json["error"]["details"][0]["reason"] == "NOT_SUPPORTED"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 
 from tests.end_to_end.gateways import Served, collect, gateway, settings_of
 from tests.end_to_end.gateways import openai as at
-from tests.upstream import Answer, ScriptedUpstream, openai_error
+from tests.upstream import Answer, Hit, ScriptedUpstream, openai_error
 
 PATH = "/v1/responses"
 TOOL = ("get_weather", '{"city": "Kiel", "unit": "celsius", "days": [1, 2, 3]}')
@@ -132,13 +133,13 @@ async def test_an_error_keeps_its_words_and_type(tmp_path: Path) -> None:
             await b.through.responses.create(model="codr", input="Hi")
 
 
-async def test_a_provider_that_knows_chat_only_is_not_asked(tmp_path: Path) -> None:
+async def test_a_provider_that_knows_chat_only_is_asked_for_chat(tmp_path: Path) -> None:
     async with ScriptedUpstream() as upstream:
         made = settings_of({"a": at(upstream)}, {"coder": ["a/model-a"]})
         async with gateway(tmp_path, made) as g:
             got = await g.client.post(PATH, {"model": "coder", "input": "Hi"})
-            assert (got.status, got.json["error"]["code"]) == (400, "dialect")
-            assert not upstream.hits
+            assert (got.status, got.json["object"]) == (200, "response")
+            assert [hit.path for hit in upstream.hits] == ["/v1/chat/completions"]
 
 
 async def test_the_websocket_is_refused_at_once_and_nothing_is_kept(tmp_path: Path) -> None:
@@ -155,3 +156,38 @@ async def test_the_websocket_is_refused_at_once_and_nothing_is_kept(tmp_path: Pa
             assert (got.status, got.headers["x-should-retry"]) == (404, "false")
         with pytest.raises(openai.NotFoundError, match="keeps no responses"):
             await b.through.responses.retrieve("resp_1")
+
+
+async def test_what_goes_on_from_an_answer_goes_to_the_account_that_keeps_it(
+    tmp_path: Path,
+) -> None:
+    """Without a name for the session: the id of the answer before is all there is."""
+    made_ids = count()
+
+    def answer(hit: Hit) -> Answer:
+        text = [{"type": "output_text", "text": hit.key}]
+        output = [{"type": "message", "role": "assistant", "content": text}]
+        whole = {"id": f"resp_{next(made_ids)}", "status": "completed", "output": output}
+        return Answer(json={**whole, "store": hit.json["store"]})
+
+    async with ScriptedUpstream() as upstream:
+        upstream.decide = answer
+        keys = [f"key-{n}" for n in range(4)]
+        provider = at(upstream, *keys, responses="native", rotation="balanced")
+        async with gateway(tmp_path, settings_of({"a": provider}, {"coder": ["a/m"]})) as g:
+            last = []
+            for n in range(12):
+                asked = {"model": "coder", "input": f"Hello {n}", "store": True}
+                got = (await g.client.post(PATH, asked)).json
+                last.append((got["id"], got["output"][0]["content"][0]["text"]))
+            assert len({key for _, key in last}) > 1
+            for _ in range(2):
+                following = []
+                for before, key in last:
+                    asked = {"model": "coder", "input": "Go on.", "store": True}
+                    got = (
+                        await g.client.post(PATH, {**asked, "previous_response_id": before})
+                    ).json
+                    following.append((got["id"], got["output"][0]["content"][0]["text"]))
+                    assert following[-1][1] == key
+                last = following

@@ -235,7 +235,8 @@ def field_paths(value: Any, path: str = "") -> set[str]:
 
 
 FULL = """
-server: {host: 127.0.0.1, port: 1, workers: 1, max_body_bytes: 2, drain_seconds: 3}
+server: {host: 127.0.0.1, port: 1, workers: 1, max_body_bytes: 2, drain_seconds: 3,
+  keep_alive_seconds: 4}
 auth:
   clients: [{name: c, key: ck, routes: [x], requests_per_minute: 4}]
   admin_key: ak

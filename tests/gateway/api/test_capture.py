@@ -24,6 +24,9 @@ class Client:
         self.calls.append("write")
         self.got += chunk
 
+    async def keep_alive(self, frame: bytes) -> None:
+        self.calls.append("keep alive")
+
     async def end(self) -> None:
         self.calls.append("end")
 

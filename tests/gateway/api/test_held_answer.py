@@ -21,6 +21,9 @@ class Seen:
     async def write(self, chunk: bytes) -> None:
         self.told.append(chunk)
 
+    async def keep_alive(self, frame: bytes) -> None:
+        self.told.append(frame)
+
     async def end(self) -> None:
         self.told.append("end")
 
@@ -50,6 +53,7 @@ async def test_of_a_stream_the_marker_is_held_and_what_follows(marker: bytes) ->
     await held.write(b'data: {"text": "data: [DONE] event: message_stop"}\n\n')
     await held.write(b"data: {}\n\n" + marker)
     await held.write(b": more\n\n")
+    await held.keep_alive(b": keep-alive\n\n")  # Behind the marker nobody waits for anything.
     await held.end()
     passed: list[object] = [
         200,

@@ -60,6 +60,9 @@ class Kept:
         assert self.status == 0
         self.status, self.headers = status, {name.lower(): value for name, value in headers}
 
+    async def keep_alive(self, frame: bytes) -> None:
+        await self.write(frame)
+
     async def write(self, chunk: bytes) -> None:
         if self.gone_after is not None and self.writes >= self.gone_after:
             raise ClientGone

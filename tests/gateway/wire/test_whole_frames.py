@@ -78,3 +78,12 @@ def test_a_frame_too_large_to_hold_passes_as_it_comes() -> None:
     assert frames.feed(b"z" * 10) == b""
     assert frames.feed(b"\n\nnext") == b"z" * 10 + b"\n\n"
     assert frames.rest() == b"next"
+
+
+def test_it_says_while_a_frame_that_is_too_large_to_be_held_is_on_its_way() -> None:
+    gate = WholeFrames()
+    seen = []
+    for chunk in (b"data: a\n\n", b"data: b", b"\n\n", b"x" * (HELD_BYTES_MAX + 1), b"x", b"\n\n"):
+        gate.feed(chunk)
+        seen.append(gate.within)
+    assert seen == [False, False, False, True, True, False]
