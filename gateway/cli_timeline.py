@@ -57,13 +57,14 @@ def began(request: Item | None, candidates: Sequence[Item]) -> int:
 
 
 def _caused_by(event: Item, candidates: Sequence[Item]) -> int:
-    """The candidate whose failure the event names, else the one that was under way."""
+    """The candidate whose failure the event names, else the one that was under way: what happens
+    at the moment in which the next one begins is the end of the one before."""
     cause = event.get("trigger_attempt_id") or event.get("attempt_id")
     if cause:
         for each in candidates:
             if each.get("attempt_id") == cause:
                 return int(each["n"])
-    return max((each["n"] for each in candidates if _start(each) <= event["ts"]), default=0)
+    return max((each["n"] for each in candidates if _start(each) < event["ts"]), default=0)
 
 
 def _candidate(candidate: Item) -> Iterator[Line]:

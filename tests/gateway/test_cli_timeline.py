@@ -99,6 +99,14 @@ def test_a_session_that_moved_and_a_history_that_was_adapted_have_their_place() 
     ]
 
 
+def test_what_happens_as_the_next_candidate_begins_belongs_to_the_one_before() -> None:
+    candidates = [tried(1, 0.0, 0.3, outcome="failed", failure="auth"), tried(2, 0.3, 1.0)]
+    alike = event("pool_wide_failure", 0.3, provider="sunny", credentials=3, failure="auth")
+    words = [line.words for line in timeline(request(1.3), candidates, [alike])]
+    assert words[2] == "3 credentials of sunny failed alike: auth"
+    assert words[3] == "sunny/a [main] tried: answered in 1 s"
+
+
 def test_waiting_is_told_where_it_was() -> None:
     candidates = [
         tried(1, 0.9, 0.1, outcome="failed", failure="rate_limited", stated_seconds=1.5),
