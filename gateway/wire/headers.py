@@ -78,6 +78,9 @@ _NOT_TO_UPSTREAM = _HOP_BY_HOP | {
 _NOT_TO_UPSTREAM_PREFIXES = ("x-evenkeel-", "x-forwarded-", "cf-")
 
 _NOT_TO_CLIENT = _HOP_BY_HOP | {
+    # The answer names its own trace.
+    "traceparent",
+    "tracestate",
     # Made anew for the client; the body comes decoded.
     "content-length",
     "content-encoding",

@@ -6,9 +6,12 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from gateway.config import LiteLLM, Timeouts
 from gateway.events import Failure
@@ -45,6 +48,8 @@ GEMINI = {
     "usageMetadata": {"promptTokenCount": 11, "candidatesTokenCount": 7, "totalTokenCount": 18},
     "modelVersion": "m",
 }
+TOKEN = {"access_token": "a-token", "expires_in": 3600, "token_type": "Bearer"}
+"""What a token endpoint answers."""
 BEDROCK = LiteLLM(
     aws_region_name="us-east-1",
     aws_access_key_id=Secret("AKIAFAKE"),
@@ -57,6 +62,14 @@ async def upstream() -> AsyncIterator[LiteLLMUpstream]:
     made = LiteLLMUpstream()
     yield made
     await made.close()
+
+
+@pytest.fixture
+async def tokens() -> AsyncIterator[ScriptedUpstream]:
+    """Where Google's service accounts get their tokens."""
+    async with ScriptedUpstream() as server:
+        server.default = Answer(json=TOKEN)
+        yield server
 
 
 def asked(base_url: str, model: str, settings: LiteLLM | None = None, **more: Any) -> Outgoing:
@@ -84,11 +97,43 @@ CASES = {
     ),
     "cohere": ("cohere_chat/command-r", "/v2/chat", None, COHERE, "/v2/chat"),
     "bedrock": ("bedrock/anthropic.claude-3-5-sonnet-20241022-v2:0", "", BEDROCK, CONVERSE, ""),
+    "vertex": ("vertex_ai/gemini-2.5-flash", "", None, GEMINI, ":generateContent"),
 }
 
 
-def case(name: str, server: ScriptedUpstream, **more: Any) -> Outgoing:
+@cache
+def signing_key() -> str:
+    made = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    kind = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    return made.private_bytes(*kind, serialization.NoEncryption()).decode()
+
+
+def vertex(tokens: ScriptedUpstream) -> LiteLLM:
+    """A service account whose tokens `tokens` gives out."""
+    account = {
+        "type": "service_account",
+        "project_id": "p",
+        "private_key_id": "1",
+        "private_key": signing_key(),
+        "client_email": "a@p.iam.gserviceaccount.com",
+        "client_id": "1",
+        "token_uri": f"{tokens.url}/token",
+    }
+    return LiteLLM(
+        vertex_project="p",
+        vertex_location="us-east1",
+        vertex_credentials=Secret(json.dumps(account)),
+    )
+
+
+def case(
+    name: str, server: ScriptedUpstream, tokens: ScriptedUpstream | None = None, **more: Any
+) -> Outgoing:
     model, root, settings, _, _ = CASES[name]
+    if name == "vertex":
+        base = f"{server.url}/v1/projects/p/locations/us-east1/publishers/google/models"
+        assert tokens is not None
+        return asked(f"{base}/gemini-2.5-flash", model, vertex(tokens), key="", **more)
     if name == "bedrock":
         settings = replace(BEDROCK, aws_bedrock_runtime_endpoint=server.url)
         return asked("", model, settings, key="", **more)
@@ -97,12 +142,12 @@ def case(name: str, server: ScriptedUpstream, **more: Any) -> Outgoing:
 
 @pytest.mark.parametrize("name", CASES)
 async def test_a_vendors_answer_comes_in_the_chat_dialect(
-    name: str, upstream: LiteLLMUpstream
+    name: str, upstream: LiteLLMUpstream, tokens: ScriptedUpstream
 ) -> None:
     _, _, _, answer, path = CASES[name]
     async with ScriptedUpstream() as server:
         server.default = Answer(json=answer) if answer else Answer()
-        reply = await upstream.send(case(name, server))
+        reply = await upstream.send(case(name, server, tokens))
         body = json.loads(await read(reply))
         assert (reply.status, body["choices"][0]["message"]["content"]) == (200, SAID)
         assert body["usage"]["completion_tokens"] == 7
@@ -113,11 +158,11 @@ async def test_a_vendors_answer_comes_in_the_chat_dialect(
 @pytest.mark.parametrize("status", [401, 429, 500, 529])
 @pytest.mark.parametrize("name", CASES)
 async def test_a_refusal_keeps_its_status_headers_and_words(
-    name: str, status: int, upstream: LiteLLMUpstream
+    name: str, status: int, upstream: LiteLLMUpstream, tokens: ScriptedUpstream
 ) -> None:
     async with ScriptedUpstream() as server:
         server.default = openai_error(status, "told", "Told so.", headers={"Retry-After": "7"})
-        reply = await upstream.send(case(name, server))
+        reply = await upstream.send(case(name, server, tokens))
         body = await read(reply)
         assert (reply.status, reply.headers.get("retry-after")) == (status, "7")
         assert "Told so." in json.loads(body)["error"]["message"]
