@@ -116,15 +116,15 @@ class Retention:
         of_a_row = ROW_BYTES_LEAST if self._sqlite else POSTGRES_ROW_BYTES
         enough = self.deleted + over / of_a_row
         for _ in range(EVICTIONS):
-            if not await self._evict(now):
+            if not await self._evict(now, most=1 + int(enough - self.deleted)):
                 return False
             if self.deleted >= enough:
                 break
         return True
 
-    async def _evict(self, now: Timestamp) -> bool:
+    async def _evict(self, now: Timestamp, *, most: int) -> bool:
         """The oldest requests and attempts, then events, then cooldowns that are over."""
-        if await self._timed(self._oldest_span, self._deleting):
+        if await self._timed(self._oldest_span, self._deleting, most=most):
             return True
         for table in ("events", "cooldowns"):
             which = LONG[table]
@@ -132,7 +132,7 @@ class Retention:
             async def delete(connection: AsyncConnection, rows: int) -> int:
                 return await self._delete(connection, table, which, rows, order="id", now=now)  # noqa: B023
 
-            if await self._timed(delete, self._deleting):
+            if await self._timed(delete, self._deleting, most=most):
                 return True
         if not self._told:
             self._told = True
@@ -217,17 +217,16 @@ class Retention:
 
     # -- the database --------------------------------------------------------------------------
 
-    async def _timed(self, work: Work, pace: Pace) -> bool:
+    async def _timed(self, work: Work, pace: Pace, *, most: int = SIZE[1]) -> bool:
         """Does it in a transaction of its own; whether there was as much to do as it may."""
         async with self._engine.begin() as connection:
             if not self._sqlite and not await _turn(connection):
                 return False
-            began = perf_counter()
-            done = await work(connection, pace.size)
+            began, size = perf_counter(), min(pace.size, most)
+            done = await work(connection, size)
         seconds = perf_counter() - began
-        full = done >= pace.size
-        self._learn(pace, seconds, full=full)
-        return full
+        self._learn(pace, seconds, full=done >= pace.size)
+        return done >= size
 
     async def _measure(self, now: Timestamp) -> int:
         """Notes what is used; how many pages of an SQLite file are free."""
