@@ -170,10 +170,6 @@ def test_no_body_makes_a_scanner_fail(body: bytes, place: int, byte: int) -> Non
         broken[place % len(broken)] = byte
     for each in (body, bytes(broken)):
         conversation(each)
-        replace_model(each, "b")
-        drop_fields(each, {"x"})
-        for method in METHODS:
-            GeminiWire("m", method).with_model(each, "b")
         for read in (read_fields, lambda raw: read_unnamed(raw, model="m", stream=True)):
             try:
                 asked = read(each)
@@ -181,3 +177,11 @@ def test_no_body_makes_a_scanner_fail(body: bytes, place: int, byte: int) -> Non
                 assert error.status == 400  # noqa: PT017 - most bodies are none
             else:
                 assert asked.session.isprintable()
+                scanned(each)
+
+
+def scanned(accepted: bytes) -> None:
+    replace_model(accepted, "b")
+    drop_fields(accepted, {"x"})
+    for method in METHODS:
+        GeminiWire("m", method).with_model(accepted, "b")
