@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config import ErrorRule, Stability
@@ -36,12 +36,11 @@ from gateway.routing.resets import SOON_SECONDS, STATED_MAX_SECONDS, stated_rese
 from gateway.routing.told import CODES_MAX, read
 from gateway.units import MICROS, Timestamp
 from gateway.wire.base import Fault
+from tests.fuzzing import fuzz
 
 NOW = Timestamp(1_795_435_200 * MICROS)
 SECRET = "q7Zt9LmX2cVb4NsW"
-FUZZ = settings(
-    max_examples=500, deadline=None, suppress_health_check=list(HealthCheck), database=None
-)
+FUZZ = fuzz(250)
 RUN: Counter[str] = Counter()
 
 

@@ -8,7 +8,7 @@ import tracemalloc
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.upstream import simulated_speech as speech
@@ -20,11 +20,10 @@ from gateway.wire.conversation import conversation
 from gateway.wire.gemini import METHODS, GeminiWire
 from gateway.wire.openai import OpenAIWire
 from gateway.wire.responses import ResponsesWire
+from tests.fuzzing import fuzz
 from tests.gateway.wire.judging import PLACES, cut, judged, verdict
 
-FUZZ = settings(
-    max_examples=80, deadline=None, suppress_health_check=list(HealthCheck), database=None
-)
+FUZZ = fuzz(80)
 WIRES: tuple[Wire, ...] = (OpenAIWire(), ResponsesWire(), AnthropicWire(), GeminiWire("m"))
 IDS = [wire.name for wire in WIRES]
 TOOL = ToolCall(call_id="t", name="look", arguments='{"where": "Kiel ⛵", "deep": [[{}]]}')
