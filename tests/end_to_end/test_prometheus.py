@@ -24,7 +24,7 @@ from tests.end_to_end.gateways import Client, client_of, program, write
 from tests.end_to_end.neighbours import Prometheus, collector, prometheus
 from tests.programs import run
 
-WATCH_SECONDS = 75.0
+WATCH_SECONDS = 120.0
 STEP_SECONDS = 1
 LABELS = {
     "route": "coder",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from gateway.clock import SystemClock
 from tests.end_to_end.gateways import FILE, ROOT, client_of, openai, program, settings_of, write
@@ -34,14 +37,22 @@ async def test_the_process_is_ready_soon(tmp_path: Path) -> None:
 
 
 SERVED = """
-import asyncio, sys, uvloop
+import asyncio, json, sys, uvloop
 from pathlib import Path
+import aiohttp
 from gateway import config_file
 from gateway.app import running
 
 async def main():
     loaded = config_file.load(Path(sys.argv[1]), environ={}, cwd=Path.cwd())
-    async with running(loaded, port=0) as up:
+    async with running(loaded, port=0) as up, aiohttp.ClientSession() as session:
+        for path in sys.argv[2:]:
+            for stream in (False, True):
+                body = {"model": "r", "messages": [{"role": "user", "content": "Hello"}],
+                        "max_tokens": 9, "stream": stream}
+                async with session.post(up.url + path, json=body) as answer:
+                    assert answer.status == 200, await answer.read()
+                    await answer.read()
         await up.context.scrape("")
         await up.context.spine.settled("storage", 5)
         print(*sys.modules)
@@ -61,6 +72,33 @@ def test_serving_loads_no_heavy_library(tmp_path: Path) -> None:
         check=True,
         cwd=ROOT,
     )
-    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    _assert_light(done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("path", "dialect"), [("/v1/chat/completions", "openai"), ("/v1/messages", "anthropic")]
+)
+async def test_passing_through_loads_no_heavy_library(
+    tmp_path: Path, path: str, dialect: str
+) -> None:
+    """Nor does serving requests, streamed and not, that need no translation."""
+    async with ScriptedUpstream() as a:
+        base = a.openai_url if dialect == "openai" else a.url
+        credentials = [{"name": "one", "key": "k"}]
+        provider = {"dialect": dialect, "base_url": base, "credentials": credentials}
+        config = write(tmp_path, settings_of({"a": provider}, {"r": ["a/model-a"]}))
+        done = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", SERVED, str(config), path),
+            stdout=asyncio.subprocess.PIPE,
+            cwd=ROOT,
+        )
+        told, _ = await done.communicate()
+        assert done.returncode == 0
+        assert len(a.hits) == 2
+        _assert_light(told.decode())
+
+
+def _assert_light(modules: str) -> None:
+    loaded = {name.partition(".")[0] for name in modules.split()}
     assert {"gateway", "storage", "aiohttp"} <= loaded
     assert loaded.isdisjoint(HEAVY), loaded & set(HEAVY)
