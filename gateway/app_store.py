@@ -6,9 +6,10 @@ batch, and what happens meanwhile waits in the rescue file.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, cast
@@ -113,7 +114,7 @@ class Store:
             retention, more = self._retention, False
             try:
                 if retention is not None:
-                    more = await retention.step(clock.now().timestamp)
+                    more = await _whole(retention.step(clock.now().timestamp))
                     failing = False
             except (*DATABASE_ERRORS, OSError) as error:
                 if not failing:
@@ -205,3 +206,14 @@ class Store:
             raise HistoryQuestionError(str(error)) from error
         except StorageError as error:
             raise HistoryUnavailable(str(error)) from error
+
+
+async def _whole(step: Coroutine[None, None, bool]) -> bool:
+    """A step of a fraction of a second, to its end also where the task is cancelled meanwhile: it
+    has the only writing connection, which a cancelled one would keep."""
+    under_way = asyncio.get_running_loop().create_task(step)
+    try:
+        return await asyncio.shield(under_way)
+    except asyncio.CancelledError:
+        await asyncio.wait([under_way])
+        raise

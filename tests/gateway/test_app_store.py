@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -7,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from gateway.api.context import History, HistoryQuestionError, HistoryUnavailable
+from gateway.app_background import background
 from gateway.app_store import Store
+from gateway.clock import SystemClock
 from gateway.config import Storage
 from gateway.delivery_parts import Sink
 from gateway.events import RequestFinished, Switched
@@ -107,3 +110,18 @@ async def test_a_relative_path_starts_at_the_configuration_s_folder(tmp_path: Pa
     assert store.path == tmp_path / "data" / "own.db"
     assert not await store.open()
     assert "does not exist" in store.failed_to_open
+
+
+async def test_deleting_that_is_stopped_in_its_midst_gives_the_writing_connection_back(
+    tmp_path: Path,
+) -> None:
+    """There is one such connection, and the last events of a process still need it."""
+    async with store_in(tmp_path) as store:
+        await store.open()
+        for turn in range(40):
+            async with background() as tasks:
+                tasks.run(store.keep_house(SystemClock()), name="house")
+                for _ in range(turn):
+                    await asyncio.sleep(0)
+            async with asyncio.timeout(3):
+                await store.take(batch(example(Switched)))

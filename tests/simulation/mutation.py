@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 from tests.simulation.mutants import MUTANTS, Mutant
 
 ROOT = Path(__file__).parents[2]
-COPIED = ("gateway", "storage", "dashboards", "tests", "pyproject.toml")
+COPIED = ("gateway", "storage", "dashboards", "docs", "tests", "pyproject.toml")
 STAGES: tuple[tuple[str, ...], ...] = (
     ("tests/gateway/routing",),
     ("tests/simulation", "--deselect", "tests/simulation/test_mutation.py"),
