@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
@@ -121,8 +122,10 @@ async def test_a_locked_database_slows_no_request_and_loses_nothing(tmp_path: Pa
     async with served(tmp_path) as g:
         await g.client.chat()
         await g.settled()
-        with closing(sqlite3.connect(tmp_path / DATABASE, isolation_level=None)) as connection:
-            connection.execute("BEGIN IMMEDIATE")
+        other = sqlite3.connect(tmp_path / DATABASE, isolation_level=None, check_same_thread=False)
+        with closing(other) as connection:
+            # In a thread: a transaction under way needs the loop to come to its end.
+            await asyncio.to_thread(connection.execute, "BEGIN IMMEDIATE")
             began = clock.now().instant
             slowest, sent = 0.0, 0
             while clock.now().instant - began < 2.0:
