@@ -7,7 +7,7 @@ ARGS ?=
 PYTEST_ARGS ?=
 
 # Debian packages that tests need as programs: real servers, each started and ended by its tests.
-SYSTEM_TEST_PACKAGES := nginx-light openssl postgresql prometheus prometheus-alertmanager
+SYSTEM_TEST_PACKAGES := openssl postgresql prometheus prometheus-alertmanager
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
