@@ -233,13 +233,16 @@ class _OneCall:
     of: Counting | Embedding
 
     def request(self, body: bytes, *, model: str, stream: bool) -> TranslatedRequest:
+        if stream:
+            raise ClientError(400, "untranslatable", "Counts and embeddings are not streamed.")
         return self.of.request(body, model=model)
 
     def answer(self, body: bytes) -> bytes:
         return self.of.answer(body)
 
     def stream(self) -> StreamTranslation:
-        raise NotImplementedError
+        message = "`request` refuses what is to be streamed"
+        raise AssertionError(message)
 
     def error(self, status: int, body: bytes) -> bytes:
         return write_error(self.client, read_error(status, body))

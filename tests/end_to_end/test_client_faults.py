@@ -195,3 +195,24 @@ async def test_a_client_cannot_name_a_session_or_a_model_that_fills_the_store(
         assert row["session"] == ""
         series = await g.client.metrics()
         assert series.total("evenkeel_attempts_total", provider="a", model="other") == 1
+
+
+@pytest.mark.parametrize("path", ["/v1/messages/count_tokens", "/v1/embeddings"])
+async def test_what_is_never_streamed_is_refused_and_blames_no_target(
+    tmp_path: Path, path: str
+) -> None:
+    async with ScriptedUpstream() as a:
+        credentials = [{"name": "one", "key": "k"}]
+        provider = {"dialect": "gemini", "base_url": f"{a.url}/v1beta", "credentials": credentials}
+        async with gateway(tmp_path, settings_of({"a": provider}, {"coder": ["a/m"]})) as g:
+            asked = {
+                "model": "coder",
+                "stream": True,
+                "input": "x",
+                "messages": [{"role": "user", "content": "x"}],
+            }
+            got = await g.client.post(path, asked)
+            assert (got.status, got.headers["x-should-retry"]) == (400, "false")
+            assert "not streamed" in got.json["error"]["message"]
+            assert a.hits == []
+            assert await g.client.all("cooldowns") == []
