@@ -1,15 +1,19 @@
-"""The vocabulary: one frozen dataclass per fact, and the closed sets they use.
+"""The vocabulary: one frozen struct per fact, and the closed sets they use.
 
 Rows, metrics, spans, log lines and the console are all views of these objects. The string values
 of the enums are what is stored and what labels a series: once released they do not change.
 No event ever holds a prompt, an answer or a secret.
+
+`gc=False`: an event holds plain values only and is never part of a cycle, so that the collector need
+not look at it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, TypeAlias
+
+from msgspec import Struct
 
 from gateway.units import AttemptId, RequestId, Timestamp
 
@@ -130,8 +134,7 @@ class SkipReason(StrEnum):
     RETRY_BUDGET = "retry_budget"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+class Usage(Struct, frozen=True, kw_only=True, gc=False):
     """Tokens as the provider counted them; None where it did not say."""
 
     input_tokens: int | None = None
@@ -157,8 +160,7 @@ TOKENS = (
 """The counts of `Usage` that rows, log lines and metrics show."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestFinished:
+class RequestFinished(Struct, frozen=True, gc=False):
     kind: ClassVar[str] = "request_finished"
     ts: Timestamp
     request_id: RequestId
@@ -221,8 +223,7 @@ class RequestFinished:
     continued: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptFinished:
+class AttemptFinished(Struct, frozen=True, gc=False):
     kind: ClassVar[str] = "attempt_finished"
     ts: Timestamp
     request_id: RequestId
@@ -265,8 +266,7 @@ class AttemptFinished:
     """The smallest share (0 to 1) that its headers say is left of a limit; None if they do not."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CandidateSkipped:
+class CandidateSkipped(Struct, frozen=True, kw_only=True, gc=False):
     kind: ClassVar[str] = "candidate_skipped"
     ts: Timestamp
     request_id: RequestId
@@ -284,8 +284,7 @@ class CandidateSkipped:
     until: Timestamp | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Switched:
+class Switched(Struct, frozen=True, kw_only=True, gc=False):
     """The target that serves a route has changed."""
 
     kind: ClassVar[str] = "switched"
@@ -306,8 +305,7 @@ class Switched:
     """It undoes the switch before it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CooldownStarted:
+class CooldownStarted(Struct, frozen=True, kw_only=True, gc=False):
     kind: ClassVar[str] = "cooldown_started"
     ts: Timestamp
     cooldown_id: str
@@ -332,8 +330,7 @@ class CooldownStarted:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CooldownExtended:
+class CooldownExtended(Struct, frozen=True, kw_only=True, gc=False):
     kind: ClassVar[str] = "cooldown_extended"
     ts: Timestamp
     cooldown_id: str
@@ -352,8 +349,7 @@ class CooldownExtended:
     request_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CooldownEnded:
+class CooldownEnded(Struct, frozen=True, kw_only=True, gc=False):
     kind: ClassVar[str] = "cooldown_ended"
     ts: Timestamp
     cooldown_id: str
@@ -371,8 +367,7 @@ class CooldownEnded:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FlappingStarted:
+class FlappingStarted(Struct, frozen=True, kw_only=True, gc=False):
     kind: ClassVar[str] = "flapping_started"
     ts: Timestamp
     route: str
@@ -382,8 +377,7 @@ class FlappingStarted:
     """The latest moment at which it ends."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FlappingEnded:
+class FlappingEnded(Struct, frozen=True, kw_only=True, gc=False):
     kind: ClassVar[str] = "flapping_ended"
     ts: Timestamp
     route: str
@@ -392,8 +386,7 @@ class FlappingEnded:
     duration_seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionMoved:
+class SessionMoved(Struct, frozen=True, kw_only=True, gc=False):
     kind: ClassVar[str] = "session_moved"
     ts: Timestamp
     request_id: RequestId
@@ -411,8 +404,7 @@ class SessionMoved:
     """What its last answer had read from the cache it leaves behind."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HistoryAdapted:
+class HistoryAdapted(Struct, frozen=True, kw_only=True, gc=False):
     """A provider refused what another one had left in the conversation, and gets it once more
     without that."""
 
@@ -433,8 +425,7 @@ class HistoryAdapted:
     """The provider's code for its refusal."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolWideFailure:
+class PoolWideFailure(Struct, frozen=True, kw_only=True, gc=False):
     """Several credentials of one provider failed alike: one cause, not many."""
 
     kind: ClassVar[str] = "pool_wide_failure"
@@ -445,8 +436,7 @@ class PoolWideFailure:
     credentials: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocalNetwork:
+class LocalNetwork(Struct, frozen=True, kw_only=True, gc=False):
     """Every provider fails at connect: the trouble is on this side."""
 
     kind: ClassVar[str] = "local_network"
@@ -455,8 +445,7 @@ class LocalNetwork:
     providers: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OperatorActed:
+class OperatorActed(Struct, frozen=True, kw_only=True, gc=False):
     kind: ClassVar[str] = "operator_acted"
     ts: Timestamp
     actor: str
@@ -469,8 +458,7 @@ class OperatorActed:
     until: Timestamp | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConfigReloaded:
+class ConfigReloaded(Struct, frozen=True, kw_only=True, gc=False):
     kind: ClassVar[str] = "config_reloaded"
     ts: Timestamp
     version: str
@@ -478,15 +466,13 @@ class ConfigReloaded:
     """Dotted paths that differ; no values."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConfigRejected:
+class ConfigRejected(Struct, frozen=True, kw_only=True, gc=False):
     kind: ClassVar[str] = "config_rejected"
     ts: Timestamp
     problems: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessStarted:
+class ProcessStarted(Struct, frozen=True, kw_only=True, gc=False):
     kind: ClassVar[str] = "process_started"
     ts: Timestamp
     version: str
@@ -494,15 +480,13 @@ class ProcessStarted:
     sqlite: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessStopped:
+class ProcessStopped(Struct, frozen=True, kw_only=True, gc=False):
     kind: ClassVar[str] = "process_stopped"
     ts: Timestamp
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DataGap:
+class DataGap(Struct, frozen=True, kw_only=True, gc=False):
     """Events that no store could take."""
 
     kind: ClassVar[str] = "data_gap"
@@ -535,8 +519,7 @@ Event: TypeAlias = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Stamped:
+class Stamped(Struct, frozen=True, gc=False):
     """An event as the spine hands it out: numbered without gaps within one boot."""
 
     seq: int

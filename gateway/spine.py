@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import fields
 from random import Random
 from types import TracebackType
 from typing import Final, get_args
@@ -21,7 +20,7 @@ from gateway.units import Clock, Instant
 DRAIN_SECONDS: Final = 5.0
 """At the end, for all queues together; what is left then is rescued or counted as dropped."""
 
-_SIZES: Final = {kind: 200 + 64 * len(fields(kind)) for kind in get_args(Event)}
+_SIZES: Final = {kind: 200 + 64 * len(kind.__struct_fields__) for kind in get_args(Event)}
 """Bytes in memory, roughly: a slot and a short string for each field."""
 _SIZE_UNKNOWN: Final = 2048
 

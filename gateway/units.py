@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NewType, Protocol
 
+from msgspec import Struct
+
 Seconds = NewType("Seconds", float)
 Instant = NewType("Instant", float)
 """Seconds on the monotonic clock; meaningless outside this process."""
@@ -22,8 +24,7 @@ AttemptId = NewType("AttemptId", str)
 MICROS = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(Struct, frozen=True, gc=False):
     """Both clocks, read together; what the core is given for `now`."""
 
     instant: Instant

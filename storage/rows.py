@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Final, get_args
 
@@ -86,7 +86,7 @@ def layout(kind: type[Event]) -> Layout:
 
 
 def _own_layout(kind: type[Event], table: str) -> Layout:
-    names = [field.name for field in fields(kind) if field.name != "usage"]
+    names = [name for name in kind.__struct_fields__ if name != "usage"]
     columns = [_column(kind, name) for name in names]
     get = attrgetter(*names)
 
@@ -135,11 +135,7 @@ def _stamp(number: int, stamped: Stamped) -> Row:
 
 
 def _payload(event: Event) -> str:
-    others = {
-        field.name: getattr(event, field.name)
-        for field in fields(event)
-        if field.name not in COMMON
-    }
+    others = {name: getattr(event, name) for name in event.__struct_fields__ if name not in COMMON}
     try:
         return msgspec.json.encode(others).decode()
     except (UnicodeError, OverflowError):
@@ -247,7 +243,7 @@ def _target(found: Item) -> str:
 def stamped(found: Item) -> Stamped:
     """The event that `event_item` showed. Raises KeyError for a kind this version does not know."""
     kind = KINDS[found["kind"]]
-    names = {field.name for field in fields(kind)}
+    names = kind.__struct_fields__
     values = {name: found.get(RENAMED.get(name, name)) for name in names}
     if "usage" in names:
         tokens = {name: found[name] for name in USAGE}

@@ -7,11 +7,12 @@ too large) is the client's own fault: it becomes one row and touches no state.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import get_close_matches
 from math import ceil
 
 from aiohttp import web
+from msgspec.structs import replace
 
 from gateway.api import endpoints, ids
 from gateway.api.access import RateExceeded, may_use

@@ -6,7 +6,7 @@ Every request and attempt would be too much: only refusals and probes are kept o
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from gateway.config import Config, Weather
@@ -60,10 +60,10 @@ class Timeline:
         if not self._kept or not _matters(event) or len(self._happened) >= HAPPENED_MAX:
             return
         item: dict[str, Any] = {"kind": event.kind}
-        for field in fields(event):
-            value = getattr(event, field.name)
-            if field.name != "usage" and value is not None:
-                item[RENAMED.get(field.name, field.name)] = value
+        for name in event.__struct_fields__:
+            value = getattr(event, name)
+            if name != "usage" and value is not None:
+                item[RENAMED.get(name, name)] = value
         self._happened.append(Happened((event.ts - self._began) / MICROS, item))
 
     def all(self) -> tuple[Happened, ...]:

@@ -5,8 +5,10 @@ It is made by the same functions that make the real one, so that the two cannot 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
+
+from msgspec.structs import replace
 
 from gateway.events import SkipReason
 from gateway.routing.choosing import Choice, Skip, Wanted

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from gateway.config import Credential, Provider, Timeouts
 from gateway.events import Failure, Scope, Usage
@@ -11,8 +12,7 @@ from gateway.routing.answer import Part, Refusal
 from gateway.units import AttemptId, Moment, RequestId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class Facts(Struct, frozen=True, kw_only=True, gc=False):
     """What is known of a request before any candidate is looked at."""
 
     request_id: RequestId
@@ -45,8 +45,7 @@ class Facts:
     """The client wants the first target's answer or its error, nobody else's."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Send:
+class Send(Struct, frozen=True, kw_only=True, gc=False):
     """Make one attempt."""
 
     attempt_id: AttemptId
@@ -64,15 +63,13 @@ class Send:
     """The first-content clock is what is left of the request's deadline: its end blames nobody."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(Struct, frozen=True, gc=False):
     """Ask again after so many seconds, or as soon as `Waiting.woken` names the request."""
 
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GiveUp:
+class GiveUp(Struct, frozen=True, kw_only=True):
     """Answer the client. `own_fault`: hand through the provider's answer to a bad request."""
 
     failure: Failure | None
@@ -87,8 +84,7 @@ class GiveUp:
 Step: TypeAlias = Send | Wait | GiveUp
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bad:
+class Bad(Struct, frozen=True, kw_only=True, gc=False):
     """A failed attempt, classified."""
 
     failure: Failure
@@ -105,8 +101,7 @@ class Bad:
     """Of an unknown failure: how the provider's answer begins, redacted."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class Seen(Struct, frozen=True, kw_only=True, gc=False):
     """What the relay saw of an attempt."""
 
     status: int | None = None

@@ -10,7 +10,6 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
 from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any, Final
@@ -87,7 +86,7 @@ _SPENT: Final = attrgetter(*_USAGE)
 
 
 def _values(kind: type[Event]) -> tuple[tuple[str, ...], Callable[[Event], tuple[Any, ...]]]:
-    names = ("ts", *(field.name for field in fields(kind) if field.name not in _OMITTED))
+    names = ("ts", *(name for name in kind.__struct_fields__ if name not in _OMITTED))
     return names, attrgetter(*names)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from random import Random
 from time import process_time
 
+from msgspec.structs import replace as struct_replace
 from prometheus_client import CollectorRegistry
 
 from gateway.app_store import Store
@@ -97,14 +98,14 @@ def _request(rng: Random) -> list[Event]:
     """What the engine tells of a good request, with ids of its own."""
     attempt, request = _good()
     name, trace = RequestId(f"{rng.getrandbits(96):024x}"), f"{rng.getrandbits(128):032x}"
-    attempt = replace(
+    attempt = struct_replace(
         attempt,
         request_id=name,
         attempt_id=AttemptId(f"{name}.1"),
         trace_id=trace,
         span_id=f"{rng.getrandbits(64):016x}",
     )
-    request = replace(request, request_id=name, trace_id=trace, span_id=trace[:16])
+    request = struct_replace(request, request_id=name, trace_id=trace, span_id=trace[:16])
     return [attempt, request]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from contextlib import aclosing
-from dataclasses import fields
 from datetime import UTC, timedelta, timezone
 from pathlib import Path
 from typing import Any, get_args
@@ -117,7 +116,7 @@ def test_every_kind_of_event_has_its_sentence() -> None:
 @pytest.mark.parametrize("kind", get_args(Event), ids=lambda kind: kind.kind)
 def test_a_sentence_is_one_line_of_known_things(kind: type[Any]) -> None:
     event = example(kind)
-    item = {RENAMED.get(each.name, each.name): getattr(event, each.name) for each in fields(kind)}
+    item = {RENAMED.get(name, name): getattr(event, name) for name in kind.__struct_fields__}
     said = sentence({**item, "kind": kind.kind})
     assert said
     assert "?" not in said.removesuffix("the network on this side?")

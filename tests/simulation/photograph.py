@@ -9,6 +9,8 @@ from enum import Enum
 from random import Random
 from typing import Any
 
+from msgspec import Struct
+
 from gateway.config import Config
 from gateway.routing.pool import Pool
 
@@ -49,6 +51,8 @@ def _picture(value: Any, seen: dict[int, int]) -> Any:
 
 
 def _names(value: Any) -> list[str]:
+    if isinstance(value, Struct):
+        return list(value.__struct_fields__)
     if is_dataclass(value):
         return [each.name for each in fields(value)]
     slots = getattr(type(value), "__slots__", None)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace as struct_replace
 
 from gateway.config import Storage
 from gateway.events import (
@@ -131,7 +132,7 @@ def changed(
     def tamper(events: list[Event]) -> list[Event]:
         index = _positions(events, kind, **(like or {}))[nth]
         fresh = {name: v(events[index]) if callable(v) else v for name, v in to.items()}
-        return [*events[:index], replace(events[index], **fresh), *events[index + 1 :]]
+        return [*events[:index], struct_replace(events[index], **fresh), *events[index + 1 :]]
 
     return tamper
 

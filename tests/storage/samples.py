@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import MISSING, fields
 from enum import Enum
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import pytest
 from hypothesis import strategies as st
+from msgspec import NODEFAULT
+from msgspec.structs import fields
 
 from gateway.events import TOKENS, Event, Stamped, Usage
 from storage.filters import Filters, Order
@@ -66,7 +67,7 @@ async def walk(
 
 
 def _fields(kind: type[Any]) -> list[str]:
-    return [field.name for field in fields(kind)]
+    return list(kind.__struct_fields__)
 
 
 def _example(hint: Any, name: str) -> Any:
@@ -87,7 +88,7 @@ def _example(hint: Any, name: str) -> Any:
 def _any_of(kind: type[Any]) -> st.SearchStrategy[Any]:
     hints = get_type_hints(kind)
     given = {name: _any(hints[name]) for name in _fields(kind)}
-    assert all(field.default is MISSING or field.name in given for field in fields(kind))
+    assert all(field.default is NODEFAULT or field.name in given for field in fields(kind))
     return st.builds(kind, **given)
 
 

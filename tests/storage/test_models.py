@@ -3,7 +3,6 @@ from __future__ import annotations
 import re
 import sqlite3
 from contextlib import closing
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -31,7 +30,7 @@ OF_THE_STORE = {
 
 
 def test_no_column_could_hold_a_prompt_an_answer_or_a_secret() -> None:
-    told = {RENAMED.get(field.name, field.name) for kind in ALL_KINDS for field in fields(kind)} | {
+    told = {RENAMED.get(name, name) for kind in ALL_KINDS for name in kind.__struct_fields__} | {
         "kind",
         "input_tokens",
         "cached_tokens",

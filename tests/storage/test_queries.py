@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import random
 from typing import Any
 
@@ -228,7 +227,7 @@ async def test_a_filtered_tail_is_a_filtered_page_step_by_step(
             "request_id": rng.choice(("r1", "r2")),
             "cooldown_id": f"c{turn}",
         }
-        known = {field.name for field in dataclasses.fields(kind)}
+        known = set(kind.__struct_fields__)
         fitting = {name: value for name, value in values.items() if name in known}
         return example(kind, ts=NOON + turn, **fitting)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import event
 
 from gateway.config import Storage
@@ -43,7 +44,7 @@ ACT_AT = Timestamp(START_TIMESTAMP + 1200 * MICROS)
 def events(tmp_path_factory: pytest.TempPathFactory) -> list[Event]:
     """An hour in which a route flapped, with an operator's act and a gap in it."""
     script = reading.load("busy-mix", cwd=tmp_path_factory.mktemp("empty"))
-    heard = events_of(replace(script), hours=HOURS)
+    heard = events_of(script, hours=HOURS)
     acted = OperatorActed(
         ts=ACT_AT,
         actor="me",

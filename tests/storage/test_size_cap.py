@@ -8,8 +8,9 @@ import os
 import sqlite3
 import sys
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from gateway.app_store import Store
 from gateway.clock import SystemClock

@@ -4,12 +4,12 @@ import asyncio
 import math
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.config import Storage
 from gateway.events import (

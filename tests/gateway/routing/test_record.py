@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import asdict, replace
 
 from gateway.events import (
     AttemptOutcome,
     CandidateSkipped,
     Failure,
     RequestOutcome,
+    Scope,
     SkipReason,
     StreamEnd,
+    Usage,
 )
 from gateway.routing.choosing import Skip
 from gateway.routing.record import UNABLE, Record
 from gateway.routing.state import Candidate
+from gateway.routing.steps import Seen
 from tests.gateway.routing.building import (
     SEEN,
     Play,
@@ -147,3 +150,136 @@ def test_an_attempt_tells_what_was_changed_and_the_words_of_an_unknown_failure()
         event = record.attempt_event(attempt, AttemptOutcome.FAILED, now=at(1.0), seen=seen)
         assert event.changes == f"translated:{change} adapted:tool_ids dropped:thinking"
         assert (event.excerpt, event.quota_remaining, event.billing) == (excerpt, 0.25, "metered")
+
+
+SPENT = Usage(input_tokens=9)
+KNOWN = facts(
+    7,
+    trace_id="trace",
+    span_id="span",
+    parent_span_id="parent",
+    session="session",
+    client="client",
+    endpoint="endpoint",
+    requested_model="asked",
+    body_tokens=101,
+    bytes_received=102,
+    began=at(1.0),
+    conversation="conversation",
+    continued="continued",
+    first_turn=True,
+    reasoning=True,
+    no_fallback=True,
+    deadline_seconds=103.0,
+    client_retries=104,
+)
+SAW = Seen(
+    status=201,
+    upstream_request_id="upstream",
+    bytes_sent=105,
+    usage=SPENT,
+    cost_usd=0.5,
+    quota_remaining=0.125,
+)
+ATTEMPT = {
+    "ts": at(9.0).timestamp,
+    "request_id": "r7",
+    "attempt_id": "r7.2",
+    "trace_id": "trace",
+    "span_id": "attempt span",
+    "n": 2,
+    "route": "label",
+    "provider": "q",
+    "model": "m",
+    "credential": "main",
+    "session": "session",
+    "outcome": AttemptOutcome.FAILED,
+    "failure": Failure.UNKNOWN,
+    "reason": "code",
+    "status": 201,
+    "scope": Scope.TARGET,
+    "stated_seconds": 106.0,
+    "probe": True,
+    "started": at(2.0).timestamp,
+    "duration_seconds": 7.0,
+    "first_content_seconds": 3.0,
+    "bytes_sent": 105,
+    "upstream_request_id": "upstream",
+    "usage": SPENT,
+    "cost_usd": 0.5,
+    "billing": "metered",
+    "changes": "adapted:thinking",
+    "excerpt": "excerpt",
+    "quota_remaining": 0.125,
+}
+REQUEST = {
+    "ts": at(10.0).timestamp,
+    "request_id": "r7",
+    "trace_id": "trace",
+    "span_id": "span",
+    "parent_span_id": "parent",
+    "route": "label",
+    "session": "session",
+    "client": "client",
+    "endpoint": "endpoint",
+    "requested_model": "asked",
+    "stream": True,
+    "outcome": RequestOutcome.OK,
+    "status": 202,
+    "failure": Failure.UNKNOWN,
+    "reason": "code",
+    "provider": "q",
+    "model": "m",
+    "credential": "main",
+    "attempts": 1,
+    "skipped": 1,
+    "fallback_from": "p/m",
+    "fallback_reason": "held",
+    "started": at(1.0).timestamp,
+    "duration_seconds": 9.0,
+    "first_content_seconds": 4.0,
+    "overhead_seconds": 0.75,
+    "bytes_received": 102,
+    "bytes_sent": 105,
+    "usage": SPENT,
+    "cost_usd": 0.5,
+    "billing": "metered",
+    "lost_seconds": 0.0,
+    "waited_seconds": 0.75,
+    "stream_end": StreamEnd.COMPLETE,
+    "client_retries": 104,
+    "body_tokens": 101,
+    "first_turn": True,
+    "reasoning": True,
+    "no_fallback": True,
+    "deadline_seconds": 103.0,
+    "conversation": "conversation",
+    "continued": "continued",
+}
+"""Each value is another one, so that none can be exchanged; of what is only true or false the next
+test does the same."""
+
+
+def test_every_field_of_a_request_and_its_attempt_is_in_its_place() -> None:
+    """They are made by position."""
+    it, record = play(), Record(KNOWN, "label")
+    record.skip([Skip(it.hop(0), "", SkipReason.HELD)], at(1.5))
+    attempt = record.begin(candidate(it, 1), span_id="attempt span", now=at(2.0), probe=True)
+    record.waited_first, record.waited = 0.25, 0.75
+    attempt.content_at = at(5.0).instant
+    attempt.adapted = ("thinking",)
+    attempt.bad = bad(Failure.UNKNOWN, stated=106.0, excerpt="excerpt")
+    told = record.attempt_event(
+        attempt, AttemptOutcome.FAILED, scope=Scope.TARGET, now=at(9.0), seen=SAW
+    )
+    assert asdict(told) == ATTEMPT
+    record.keep(SAW)
+    assert asdict(record.request_event(at(10.0), outcome=RequestOutcome.OK, status=202)) == REQUEST
+
+
+def test_what_is_only_true_or_false_is_in_its_place() -> None:
+    names = ("stream", "first_turn", "reasoning", "no_fallback")
+    for name in names:
+        record = Record(facts(**{each: each == name for each in names}), "coder")
+        event = record.request_event(at(1.0), outcome=RequestOutcome.OK, status=200)
+        assert [each for each in names if getattr(event, each)] == [name]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace as struct_replace
 from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
@@ -223,7 +224,7 @@ async def test_a_rejected_configuration_is_told_until_one_is_taken(watched: Watc
 async def test_the_configuration_in_use_is_the_one_of_the_last_event(watched: Watched) -> None:
     await watched.tell(attempt())
     assert watched.value("evenkeel_config_info", version="one") == 1
-    await watched.sink.take([replace(stamp([attempt()], first=9)[0], config_version="two")])
+    await watched.sink.take([struct_replace(stamp([attempt()], first=9)[0], config_version="two")])
     assert watched.value("evenkeel_config_info", version="two") == 1
     assert watched.registry.get_sample_value("evenkeel_config_info", {"version": "one"}) is None
 
