@@ -12,7 +12,7 @@ SYSTEM_TEST_PACKAGES := openssl postgresql prometheus prometheus-alertmanager
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run install test test-deps test-clients lint format check coverage mutation bench million kill-test trouble-test size-test lock clean
+.PHONY: help run install test test-deps test-clients lint format check coverage mutation bench bench-peers bench-faults million kill-test trouble-test size-test lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -60,6 +60,11 @@ coverage: .venv/installed-test test-deps ## the tests with their coverage of gat
 bench: .venv/installed-test ## figures of this machine beside a plain aiohttp gateway, in a minute (ARGS="core streams")
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
+bench-peers: .venv/installed-test .peers/litellm/installed .peers/portkey/installed ## LiteLLM's proxy and Portkey's gateway into .peers, to be measured too (needs Node 20)
+
+bench-faults: .venv/installed-test ## figures under fault, an hour; `make bench-peers` first for the others' (ARGS="--only evenkeel")
+	$(BIN)/python -m tests.benchmarks.faults $(ARGS)
+
 million: .venv/installed-test ## a day of flapping with a million attempts, and how long each question takes; minutes (ARGS=FOLDER)
 	$(BIN)/python -m tests.benchmarks.million $(or $(ARGS),.million)
 
@@ -75,18 +80,19 @@ trouble-test: .venv/installed-test ## a locked, read-only and full database for 
 size-test: .venv/installed-test ## a million attempts under a cap of 50 MB; minutes
 	EVENKEEL_ATTEMPTS=1000000 $(BIN)/python -m pytest -s tests/storage/test_size_cap.py
 
-lock: .venv/installed-test ## work out both lock files anew from pyproject.toml
+lock: .venv/installed-test ## work out all lock files anew from pyproject.toml
 	@$(PIP) uv
 	$(BIN)/uv pip compile $(LOCK_FLAGS) pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile $(LOCK_FLAGS) pyproject.toml --extra test -c requirements.lock -o requirements-test.lock
 	$(BIN)/uv pip compile $(LOCK_FLAGS) tests/clients/aider.in -o tests/clients/aider.lock
+	$(BIN)/uv pip compile $(LOCK_FLAGS) $(PEERS)/litellm.in -o $(PEERS)/litellm.lock
 
 # One file for all systems and Pythons, with hashes, and with no index of anybody's in it.
 LOCK_FLAGS := --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --custom-compile-command "make lock"
 
 clean: ## remove .venv and all caches
-	rm -rf .venv .venv-aider .clients .million build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf .venv .venv-aider .clients .peers .million build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 
 # Stamps: installing is skipped while no lock file and not pyproject.toml is newer.
 .venv/python:
@@ -122,4 +128,22 @@ clean: ## remove .venv and all caches
 	@cd .clients && npm install --ignore-scripts --no-audit --no-fund --loglevel=error
 	@cd .clients && node node_modules/@anthropic-ai/claude-code/install.cjs
 	@cd .clients/node_modules/opencode-ai && node postinstall.mjs
+	@touch $@
+
+PEERS := tests/benchmarks/peer_files
+
+.peers/litellm/installed: $(PEERS)/litellm.lock
+	@echo "installing LiteLLM's proxy into .peers/litellm, this once…"
+	@$(PYTHON) -m venv .peers/litellm
+	@.peers/litellm/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+# Its streams are a 500 on Node 20.20: `mend` changes the one expression (docs/performance.md).
+.peers/portkey/installed: $(PEERS)/package-lock.json $(PEERS)/package.json tests/benchmarks/peers.py
+	@command -v npm >/dev/null || { echo "bench-peers: needs Node 20 or newer with npm" >&2; exit 1; }
+	@mkdir -p .peers/portkey
+	@cp $(PEERS)/package.json $(PEERS)/package-lock.json .peers/portkey/
+	@echo "installing Portkey's gateway into .peers/portkey, this once…"
+	@cd .peers/portkey && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@$(BIN)/python -m tests.benchmarks.peers .peers/portkey/node_modules/@portkey-ai/gateway/build/start-server.js
 	@touch $@
