@@ -32,6 +32,9 @@ class ArrayAnswer:
         if items := b"".join(self._item(data) for _, data in frames if data):
             await self._answer.write(items)
 
+    def put(self, chunk: bytes) -> bool:
+        return False
+
     async def keep_alive(self, frame: bytes) -> None:
         """An array has no place for it."""
 

@@ -31,6 +31,12 @@ class Overheard:
         self._hear(chunk)
         await self._answer.write(chunk)
 
+    def put(self, chunk: bytes) -> bool:
+        taken = self._answer.put(chunk)
+        if taken:
+            self._hear(chunk)
+        return taken
+
     async def keep_alive(self, frame: bytes) -> None:
         await self._answer.keep_alive(frame)  # No part of the answer.
 

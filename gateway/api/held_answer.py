@@ -45,6 +45,9 @@ class HeldAnswer:
         else:
             await self._answer.write(chunk)
 
+    def put(self, chunk: bytes) -> bool:
+        return not self._held and MARKER.search(chunk) is None and self._answer.put(chunk)
+
     async def keep_alive(self, frame: bytes) -> None:
         if not self._held:
             await self._answer.keep_alive(frame)

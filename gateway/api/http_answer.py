@@ -36,6 +36,20 @@ class HttpAnswer:
         assert self.response is not None
         await self._bounded(self.response.write(chunk), len(chunk))
 
+    def put(self, chunk: bytes) -> bool:
+        transport = self._request.transport
+        if transport is None or transport.is_closing() or not _takes_at_once(transport, len(chunk)):
+            return False
+        assert self.response is not None
+        writing = self.response.write(chunk)
+        try:
+            writing.send(None)  # It would only wait for a transport that holds too much.
+        except StopIteration:
+            return True
+        except ConnectionError:
+            return False
+        raise AssertionError
+
     async def keep_alive(self, frame: bytes) -> None:
         transport = self._request.transport
         if transport is None or transport.is_closing() or not _takes_at_once(transport, len(frame)):

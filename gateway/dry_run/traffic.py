@@ -45,6 +45,9 @@ class Heard:
     async def write(self, chunk: bytes) -> None:
         """Taken."""
 
+    def put(self, chunk: bytes) -> bool:
+        return True
+
     async def end(self) -> None:
         """Taken."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Protocol
 
 from gateway.routing.call import Call
@@ -29,6 +30,12 @@ class Answer(Protocol):
 
     async def write(self, chunk: bytes) -> None: ...
 
+    def put(self, chunk: bytes) -> bool:
+        """`write` where that waits for nothing; may be called within a read of another connection.
+
+        False: nothing was written, and `write` will wait, or say why not. Raises nothing."""
+        ...
+
     async def keep_alive(self, frame: bytes) -> None:
         """Between two writes of a stream: `frame` if it can be sent at once, else nothing."""
         ...
@@ -42,25 +49,36 @@ def own_headers(call: Call) -> Headers:
     headers = [
         ("traceparent", f"00-{facts.trace_id}-{facts.span_id}-01"),
         ("x-evenkeel-request-id", facts.request_id),
-        ("x-evenkeel-route", call.route.chain.label),
+        _route(call.route.chain.label),
     ]
     served = call.served()
     if served is not None:
-        headers += [
-            ("x-evenkeel-provider", served.target.provider.name),
-            ("x-evenkeel-model", served.target.model),
-            ("x-evenkeel-credential", served.credential.name),
-        ]
+        target = served.target
+        headers += _served(target.provider.name, target.model, served.credential.name)
     headers.append(("x-evenkeel-attempts", str(call.attempts)))
     if adapted := call.adapted():
-        headers.append(("x-evenkeel-adapted", ",".join(adapted)))
+        headers.append(("x-evenkeel-adapted", _header_text(",".join(adapted))))
     origin, reason = call.fallback()
     if origin:
         headers += [
-            ("x-evenkeel-fallback-reason", reason),
-            ("x-evenkeel-fallback-from", origin),
+            ("x-evenkeel-fallback-reason", _header_text(reason)),
+            ("x-evenkeel-fallback-from", _header_text(origin)),
         ]
-    return [(name, _header_text(value)) for name, value in headers]
+    return headers
+
+
+@lru_cache(maxsize=1024)
+def _route(label: str) -> tuple[str, str]:
+    return "x-evenkeel-route", _header_text(label)
+
+
+@lru_cache(maxsize=4096)
+def _served(provider: str, model: str, credential: str) -> tuple[tuple[str, str], ...]:
+    return (
+        ("x-evenkeel-provider", _header_text(provider)),
+        ("x-evenkeel-model", _header_text(model)),
+        ("x-evenkeel-credential", _header_text(credential)),
+    )
 
 
 def error_headers(answer: ErrorAnswer) -> Headers:

@@ -7,15 +7,15 @@ comes `commit`, after which the stream is passed on as it comes, whatever happen
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 
+import msgspec
 from msgspec.structs import replace
 
-from gateway.events import Failure
+from gateway.events import Event, Failure
 from gateway.relay.answering import UNBUFFERED, Answer, Headers, own_headers
 from gateway.relay.exchange import Exchange, Exchanges, Flow, unreadable
-from gateway.relay.inbound import Emit, Inbound
+from gateway.relay.keep_alive import KeepAlives
 from gateway.relay.patience import Patience
 from gateway.relay.progress import (
     AttemptFailed,
@@ -29,11 +29,13 @@ from gateway.relay.progress import (
 )
 from gateway.routing.call import Call
 from gateway.routing.classify import Verdict, classify, classify_fault
+from gateway.routing.pool import Pool
 from gateway.routing.redaction import MASK
 from gateway.routing.steps import Bad, Send
 from gateway.routing.vendors import vendor_of
 from gateway.units import Clock
 from gateway.upstream.base import Outgoing, Reply, Upstream, UpstreamFailure
+from gateway.upstream.waits import Waits
 from gateway.wire.base import Fault, Judge
 
 HELD_BYTES_MAX = 64 * 1024 * 1024
@@ -44,60 +46,80 @@ CLOCK_SLACK_SECONDS = 0.05
 """A timer rings this much early or late; the deadline is told from the provider's clock by it."""
 
 
-@dataclass(slots=True)
+class Means(msgspec.Struct, frozen=True, eq=False):
+    """What all attempts of a relay share."""
+
+    clock: Clock
+    loop: asyncio.AbstractEventLoop
+    waits: Waits
+    keep_alives: KeepAlives
+    emit: Callable[[Pool, Sequence[Event]], None]
+
+
 class Attempt:
     """`run` returns when the client has the whole answer, and raises `AttemptFailed` else."""
 
-    call: Call
-    send: Send
-    exchanges: Exchanges
-    answer: Answer
-    clock: Clock
-    emit: Emit
-    progress: Progress = field(default_factory=Progress)
-    _until: float = 0.0
-    """Loop time at which the first content must be there."""
-    _waiting: Patience | None = None
+    __slots__ = (
+        "_answer",
+        "_call",
+        "_exchange",
+        "_exchanges",
+        "_means",
+        "_owed",
+        "_pool",
+        "_send",
+        "_stream",
+        "_until",
+        "_waiting",
+        "progress",
+    )
 
-    @property
-    def inbound(self) -> Inbound:
-        return self.exchanges.inbound
-
-    @property
-    def exchange(self) -> Exchange:
-        exchange = self.progress.exchange
-        assert exchange is not None
-        return exchange
+    def __init__(
+        self, means: Means, pool: Pool, call: Call, send: Send, exchanges: Exchanges, answer: Answer
+    ) -> None:
+        self._means = means
+        self._pool = pool
+        self._call = call
+        self._send = send
+        self._exchanges = exchanges
+        self._answer = answer
+        self._stream = exchanges.inbound.facts.stream
+        self._exchange: Exchange
+        self._until = 0.0
+        """Loop time at which the first content must be there."""
+        self._waiting: Patience | None = None
+        self._owed = b""
+        """Of a stream: what the client could not be given within the read that brought it."""
+        self.progress = Progress(send=send)
 
     async def run(self, upstream: Upstream) -> None:
-        loop = asyncio.get_running_loop()
-        self._until = loop.time() + self.send.timeouts.first_content_seconds
-        self.progress.exchange = self.exchanges.of(self.send)
+        loop, progress = self._means.loop, self.progress
+        self._until = loop.time() + self._send.timeouts.first_content_seconds
+        progress.exchange = self._exchange = self._exchanges.of(self._send)
         try:
             reply = await upstream.send(self._outgoing())
         except UpstreamFailure as failure:
             raise AttemptFailed(self._unanswered(failure, loop.time())) from failure
-        self.progress.reply = reply
-        self._waiting = Patience()
+        progress.reply = reply
         try:
             if not 200 <= reply.status <= 299:
                 raise await self._refused(reply)
-            judge = self.exchange.wire.judge(stream=self.inbound.facts.stream)
-            self.progress.judge = judge
-            if self.inbound.facts.stream:
-                await self._stream(reply, judge)
+            judge = progress.judge = self._exchange.wire.judge(stream=self._stream)
+            if self._stream:
+                await self._streamed(reply, judge)
             else:
                 await self._single(reply, judge)
         finally:
-            self._waiting.close()
+            if self._waiting is not None:
+                self._waiting.close()
             await reply.close()
 
     def _outgoing(self) -> Outgoing:
-        send, inbound, exchange = self.send, self.inbound, self.exchange
-        headers = tuple(exchange.headers)
+        send, inbound, exchange = self._send, self._exchanges.inbound, self._exchange
+        headers = exchange.headers
         if send.provider.internal:
             trace = f"00-{inbound.facts.trace_id}-{send.span_id}-01"
-            headers += (("traceparent", trace),)
+            headers = [*headers, ("traceparent", trace)]
         return Outgoing(
             provider=send.provider,
             credential=send.credential,
@@ -107,86 +129,106 @@ class Attempt:
             query=exchange.query,
             headers=headers,
             body=exchange.body,
-            stream=inbound.facts.stream,
+            stream=self._stream,
             timeouts=send.timeouts,
             session=inbound.session_word,
         )
 
+    def _patience(self) -> Patience:
+        """The one of this attempt; many have nothing to wait for."""
+        waiting = self._waiting
+        if waiting is None:
+            waiting = self._waiting = Patience(self._means.waits)
+        return waiting
+
     # -- a single answer -----------------------------------------------------------------------
 
     async def _single(self, reply: Reply, judge: Judge) -> None:
-        parts: list[bytes] = []
-        size = 0
-        chunks = reply.chunks()
-        try:
-            while (
-                chunk := await self._next(chunks, self._patience(begun=bool(parts)))
-            ) is not None:
-                size += len(chunk)
-                if size > HELD_BYTES_MAX:
-                    raise AttemptFailed(bad_success("too_large"))
-                parts.append(chunk)
-                judge.feed(chunk)
-        except TimeoutError:
-            raise AttemptFailed(self._too_slow()) from None
-        except UpstreamFailure as failure:
-            raise AttemptFailed(self._unanswered(failure, 0.0)) from failure
+        body = reply.whole()
+        if body is None:
+            try:
+                body = await self._body(reply)
+            except TimeoutError:
+                raise AttemptFailed(self._too_slow()) from None
+            except UpstreamFailure as failure:
+                raise AttemptFailed(self._unanswered(failure, 0.0)) from failure
+        if len(body) > HELD_BYTES_MAX:
+            raise AttemptFailed(bad_success("too_large"))
+        judge.feed(body)
         judge.end()
         if judge.fault is not None:
             raise AttemptFailed(self._faulty(judge.fault))
         try:
-            body = self.exchange.answer(b"".join(parts))
+            body = self._exchange.answer(body)
         except ValueError:
             raise AttemptFailed(self._faulty(unreadable())) from None
         self._commit()
-        await self.answer.whole(reply.status, self._headers(reply), body)
+        await self._answer.whole(reply.status, self._headers(reply), body)
         self.progress.bytes_sent = len(body)
 
-    def _patience(self, *, begun: bool) -> float:
-        """Seconds for the next part of a body; one that has begun may not stall."""
-        left = max(0.0, self._until - asyncio.get_running_loop().time())
-        return min(left, self.send.timeouts.idle_seconds) if begun else left
+    async def _body(self, reply: Reply) -> bytes:
+        """At most one part more than may be held. A body that has begun may not stall."""
+        parts: list[bytes] = []
+        size = 0
+        patience, loop = self._patience(), self._means.loop
+        idle = self._send.timeouts.idle_seconds
+
+        def take(part: bytes) -> bytes | None:
+            nonlocal size
+            parts.append(part)
+            size += len(part)
+            patience.to(min(self._until, loop.time() + idle))
+            return None if size <= HELD_BYTES_MAX else b""
+
+        reply.pour(take)
+        until = self._until
+        while size <= HELD_BYTES_MAX:
+            with patience.to(until):
+                part = await reply.chunk()
+            if part is None:
+                break
+            parts.append(part)
+            size += len(part)
+            until = min(self._until, loop.time() + idle)
+        return b"".join(parts)
 
     # -- a stream ------------------------------------------------------------------------------
 
-    async def _stream(self, reply: Reply, judge: Judge) -> None:
-        chunks = reply.chunks()
-        head = await self._head(chunks, judge)
-        flow = self.progress.flow = self.exchange.flow()
+    async def _streamed(self, reply: Reply, judge: Judge) -> None:
+        progress = self.progress
+        head = await self._head(reply, judge)
+        flow = progress.flow = self._exchange.flow()
         self._commit()
-        await self.answer.begin(reply.status, [*self._headers(reply), *UNBUFFERED])
+        await self._answer.begin(reply.status, [*self._headers(reply), *UNBUFFERED])
         await self._pass_on(self._cleared(flow.feed(head), judge))
-        self.progress.gate = flow
+        progress.gate = flow
+        wire = self._exchanges.inbound.wire
+        self._means.keep_alives.watch(progress, self._answer, wire.keep_alive)
         try:
-            while not judge.done and judge.fault is None:
-                chunk = await self._next(chunks, self.send.timeouts.idle_seconds)
-                if chunk is None:
-                    judge.end()
-                    break
-                judge.feed(chunk)
-                await self._pass_on(self._cleared(flow.feed(chunk), judge))
+            await self._flow(reply, judge, flow)
         except TimeoutError:
             raise AttemptFailed(Bad(failure=Failure.IDLE_TIMEOUT, reason="idle")) from None
         except UpstreamFailure as failure:
             raise AttemptFailed(broken(failure.reason)) from failure
         finally:
-            self.progress.gate = None
+            progress.gate = None
+            self._means.keep_alives.forget(progress)
         if judge.fault is not None:
-            told = self.progress.told
-            self.progress.error_told = told is not None and is_told(told.fault)
+            told = progress.told
+            progress.error_told = told is not None and is_told(told.fault)
             verdict = self._verdict(judge.fault)
             raise AttemptFailed(broken(verdict.reason, verdict.message))
-        await self._tail(chunks, flow)
-        await self.answer.end()
+        await self._tail(reply, flow)
+        await self._answer.end()
 
-    async def _head(self, chunks: AsyncIterator[bytes], judge: Judge) -> bytes:
+    async def _head(self, reply: Reply, judge: Judge) -> bytes:
         """Everything up to the chunk with the first content."""
         held: list[bytes] = []
         size = 0
         try:
-            async with asyncio.timeout_at(self._until):
+            with self._patience().to(self._until):
                 while not judge.content and judge.fault is None:
-                    chunk = await anext(chunks, None)
+                    chunk = await reply.chunk()
                     if chunk is None:
                         judge.end()
                         break
@@ -203,16 +245,46 @@ class Attempt:
             raise AttemptFailed(self._faulty(judge.fault))
         return b"".join(held)
 
-    async def _next(self, chunks: AsyncIterator[bytes], seconds: float) -> bytes | None:
-        assert self._waiting is not None
-        with self._waiting.of(seconds):
-            return await anext(chunks, None)
+    async def _flow(self, reply: Reply, judge: Judge, flow: Flow) -> None:
+        """Passes on what comes, until the terminal marker, a fault or the end: mostly within the
+        read that brought it, so that this task sleeps on."""
+        patience, loop = self._patience(), self._means.loop
+        answer, progress = self._answer, self.progress
+        idle = self._send.timeouts.idle_seconds
 
-    async def _tail(self, chunks: AsyncIterator[bytes], flow: Flow) -> None:
+        def take(chunk: bytes) -> bytes | None:
+            judge.feed(chunk)
+            whole = flow.feed(chunk)
+            over = judge.done or judge.fault is not None
+            if over:
+                whole = self._cleared(whole, judge)
+            if whole:
+                if not answer.put(whole):
+                    self._owed = whole
+                    return b""
+                progress.bytes_sent += len(whole)
+            patience.until = loop.time() + idle
+            return b"" if over else None
+
+        reply.pour(take)
+        while not judge.done and judge.fault is None:
+            with patience.of(idle):
+                chunk = await reply.chunk()
+            if self._owed:
+                owed, self._owed = self._owed, b""
+                await self._pass_on(owed)
+            if chunk is None:
+                judge.end()
+            elif chunk:
+                judge.feed(chunk)
+                await self._pass_on(self._cleared(flow.feed(chunk), judge))
+        reply.pour(None)
+
+    async def _tail(self, reply: Reply, flow: Flow) -> None:
         """What comes behind the terminal marker: the answer is whole, so nothing here is a failure."""
         try:
-            async with asyncio.timeout(TAIL_SECONDS):
-                async for chunk in chunks:
+            with self._patience().of(TAIL_SECONDS):
+                while (chunk := await reply.chunk()) is not None:
                     await self._pass_on(flow.feed(chunk))
         except (TimeoutError, UpstreamFailure):
             pass
@@ -220,17 +292,18 @@ class Attempt:
 
     async def _pass_on(self, chunk: bytes) -> None:
         if chunk:
-            await self.answer.write(chunk)
+            await self._answer.write(chunk)
             self.progress.bytes_sent += len(chunk)
 
     def _commit(self) -> None:
         self.progress.committed = True
-        self.emit(self.call.committed(self.clock.now()))
+        means = self._means
+        means.emit(self._pool, self._call.committed(means.clock.now()))
 
     def _headers(self, reply: Reply) -> Headers:
-        exchange = self.exchange
-        kept = exchange.headers_to_client(reply.pairs(), stream=self.inbound.facts.stream)
-        headers = [*kept, *own_headers(self.call)]
+        exchange = self._exchange
+        headers = exchange.headers_to_client(reply.pairs(), stream=self._stream)
+        headers += own_headers(self._call)
         if exchange.translated:
             headers.append(("x-evenkeel-translated", exchange.translated))
         if exchange.dropped:
@@ -241,28 +314,28 @@ class Attempt:
 
     async def _refused(self, reply: Reply) -> AttemptFailed:
         body = await read_error(reply)
-        key = self.send.credential.key.reveal()
+        key = self._send.credential.key.reveal()
         verdict = classify(
             status=reply.status,
             headers={name.lower(): value for name, value in reply.pairs()},
             body=body,
-            vendor=vendor_of(self.send.provider, self.send.model),
-            dialect=self.exchange.wire.name,
-            rules=self.send.provider.errors,
-            now=self.clock.now().timestamp,
+            vendor=vendor_of(self._send.provider, self._send.model),
+            dialect=self._exchange.wire.name,
+            rules=self._send.provider.errors,
+            now=self._means.clock.now().timestamp,
             credential_key=key,
         )
         kept = ErrorReply(
             reply.status,
-            self.exchange.headers_to_client(reply.pairs(), stream=False),
-            self._masked(self.exchange.refusal(reply.status, body)),
+            self._exchange.headers_to_client(reply.pairs(), stream=False),
+            self._masked(self._exchange.refusal(reply.status, body)),
         )
         return AttemptFailed(replace(bad_of(verdict), repairs=self._repairs(verdict)), kept)
 
     def _repairs(self, verdict: Verdict) -> tuple[str, ...]:
         if verdict.foreign is None:
             return ()
-        return self.exchanges.adapt(self.send, verdict.foreign)
+        return self._exchanges.adapt(self._send, verdict.foreign)
 
     def _cleared(self, chunk: bytes, judge: Judge) -> bytes:
         """What is passed on of a chunk: an error event may name the credential's key."""
@@ -270,7 +343,7 @@ class Attempt:
 
     def _masked(self, told: bytes) -> bytes:
         """A provider's error without the credential's key, which some repeat in their sentence."""
-        key = self.send.credential.key.reveal().encode()
+        key = self._send.credential.key.reveal().encode()
         return told.replace(key, MASK.encode()) if key else told
 
     def _verdict(self, fault: Fault) -> Verdict:
@@ -279,11 +352,11 @@ class Attempt:
         return classify_fault(
             fault,
             headers={name.lower(): value for name, value in reply.pairs()},
-            vendor=vendor_of(self.send.provider, self.send.model),
-            dialect=self.exchange.wire.name,
-            rules=self.send.provider.errors,
-            now=self.clock.now().timestamp,
-            credential_key=self.send.credential.key.reveal(),
+            vendor=vendor_of(self._send.provider, self._send.model),
+            dialect=self._exchange.wire.name,
+            rules=self._send.provider.errors,
+            now=self._means.clock.now().timestamp,
+            credential_key=self._send.credential.key.reveal(),
         )
 
     def _faulty(self, fault: Fault) -> Bad:
@@ -291,7 +364,7 @@ class Attempt:
 
     def _unanswered(self, failure: UpstreamFailure, at: float) -> Bad:
         """A failure below HTTP before content. `at`: loop time, where it may be the deadline's."""
-        if self.send.by_deadline and at >= self._until - CLOCK_SLACK_SECONDS:
+        if self._send.by_deadline and at >= self._until - CLOCK_SLACK_SECONDS:
             return Bad(failure=Failure.DEADLINE, reason="deadline")
         return Bad(
             failure=failure.failure,
@@ -301,12 +374,12 @@ class Attempt:
         )
 
     def _too_slow(self) -> Bad:
-        left = self._until - asyncio.get_running_loop().time()
+        left = self._until - self._means.loop.time()
         if left > CLOCK_SLACK_SECONDS:
             return Bad(failure=Failure.IDLE_TIMEOUT, reason="idle")
-        if self.send.by_deadline:
+        if self._send.by_deadline:
             return Bad(failure=Failure.DEADLINE, reason="deadline")
-        seconds = self.send.timeouts.first_content_seconds
+        seconds = self._send.timeouts.first_content_seconds
         return Bad(
             failure=Failure.FIRST_CONTENT_TIMEOUT,
             reason="first_content",

@@ -8,9 +8,11 @@ client gets is written in its own.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Protocol
 from urllib.parse import quote
+
+import msgspec
 
 from gateway.config import Dialect, Provider
 from gateway.config_spoken import spoken
@@ -88,8 +90,7 @@ class TranslatedFlow:
         return written
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange:
+class Exchange(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """One attempt's request as it is sent, and the way of its answer."""
 
     wire: Wire
@@ -131,15 +132,17 @@ class Exchange:
         ]
 
 
-@dataclass(slots=True)
 class Exchanges:
     """Those of one request. What was made for a target is kept, for attempts with other keys."""
 
-    inbound: Inbound
-    created: int
-    """Unix time, seconds: what a translated answer says when it was made."""
-    _made: dict[tuple[str, str], _Translated | ClientError] = field(default_factory=dict)
-    _adapted: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    __slots__ = ("_adapted", "_made", "created", "inbound")
+
+    def __init__(self, inbound: Inbound, *, created: int) -> None:
+        self.inbound = inbound
+        self.created = created
+        """Unix time, seconds: what a translated answer says when it was made."""
+        self._made: dict[tuple[str, str], _Translated | ClientError] = {}
+        self._adapted: dict[tuple[str, str], bytes] = {}
 
     def cannot(self, provider: Provider, model: str) -> str:
         """Why the request cannot be put into the provider's dialect; empty where it can."""
@@ -156,7 +159,7 @@ class Exchanges:
             return Exchange(
                 wire=inbound.wire,
                 client=inbound.wire,
-                path=inbound.path_for(send.model),
+                path=inbound.path_for(send.model) if "{" in inbound.path else inbound.path,
                 query=inbound.query,
                 headers=inbound.upstream_headers,
                 body=body,

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from gateway.relay.answering import Answer, ClientGone
 from gateway.relay.exchange import Flow
@@ -33,8 +34,7 @@ class Sending(Protocol):
     """Of a stream that waits for its next chunk."""
 
 
-@dataclass(slots=True)
-class _Watched:
+class _Watched(msgspec.Struct, eq=False):
     sending: Sending
     answer: Answer
     frame: bytes

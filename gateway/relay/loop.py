@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from functools import partial
 from random import Random
-from typing import assert_never
 
 from gateway.config import Dialect
 from gateway.events import Event, Failure, RequestOutcome
 from gateway.relay.answering import Answer, ClientGone, Headers, answer_error, own_headers
-from gateway.relay.attempt import Attempt
+from gateway.relay.attempt import Attempt, Means
 from gateway.relay.exchange import Exchanges
 from gateway.relay.inbound import Emit, Inbound
 from gateway.relay.keep_alive import KeepAlives
@@ -25,8 +23,9 @@ from gateway.routing.pool import Pool
 from gateway.routing.prices import Prices
 from gateway.routing.state import RouteState
 from gateway.routing.steps import Bad, GiveUp, Send, Wait
-from gateway.units import Clock
+from gateway.units import Clock, Moment
 from gateway.upstream.base import Upstream
+from gateway.upstream.waits import Waits
 from gateway.wire.base import ErrorAnswer
 
 CLIENT_CLOSED = 499
@@ -61,6 +60,7 @@ class Relay:
         self._emit = emit
         self._clock = clock
         self._rng = rng
+        self._means: Means | None = None
         self.keep_alives = KeepAlives()
         self._waiters: dict[str, asyncio.Event] = {}
 
@@ -70,16 +70,14 @@ class Relay:
 
     async def serve(self, inbound: Inbound, route: RouteState, answer: Answer) -> None:
         """Answers one request, whatever happens. Raises only `CancelledError`."""
-        now = self._clock.now()
-        self._tell(self._pool, self._pool.expire(now))
+        now, pool = self._clock.now(), self._pool
+        self._tell(pool, pool.expire(now))
         exchanges = Exchanges(inbound, created=int(now.timestamp // MICROSECONDS))
-        call = Call(
-            self._pool, route, inbound.facts, now=now, rng=self._rng, cannot=exchanges.cannot
-        )
-        carried = _Carried(call, self._pool, exchanges, answer)
+        call = Call(pool, route, inbound.facts, now=now, rng=self._rng, cannot=exchanges.cannot)
+        carried = _Carried(call, pool, exchanges, answer)
         outcome, status = RequestOutcome.CANCELLED, CLIENT_CLOSED
         try:
-            outcome, status = await self._run(carried)
+            outcome, status = await self._run(carried, now)
         except ClientGone:
             status = carried.status or CLIENT_CLOSED
         except asyncio.CancelledError:
@@ -88,54 +86,49 @@ class Relay:
         finally:
             now = self._clock.now()
             if call.phase is not Phase.DONE:
-                self._tell(carried.pool, call.abandoned(now, carried.progress.seen()))
+                self._tell(pool, call.abandoned(now, carried.progress.seen()))
             self._emit([call.closed(now, outcome=outcome, status=status)])
 
-    async def _run(self, carried: _Carried) -> tuple[RequestOutcome, int]:
-        call = carried.call
+    async def _run(self, carried: _Carried, now: Moment) -> tuple[RequestOutcome, int]:
+        call, pool = carried.call, carried.pool
         while True:
-            step, events = call.step(self._clock.now())
-            self._tell(carried.pool, events)
-            match step:
-                case Send():
-                    result = await self._send(carried, step)
-                    if result is not None:
-                        return result
-                case Wait():
-                    await self._wait(carried.inbound.facts.request_id, step.seconds)
-                case GiveUp():
-                    return await _give_up(carried, step)
-                case _:
-                    assert_never(step)
+            step, events = call.step(now)
+            self._tell(pool, events)
+            if isinstance(step, Send):
+                result = await self._send(carried, step)
+                if result is not None:
+                    return result
+            elif isinstance(step, Wait):
+                await self._wait(carried.inbound.facts.request_id, step.seconds)
+            else:
+                return await _give_up(carried, step)
+            now = self._clock.now()
 
     async def _send(self, carried: _Carried, send: Send) -> tuple[RequestOutcome, int] | None:
         """One attempt. None: it failed before content, and the next step may go elsewhere."""
-        call = carried.call
-        attempt = Attempt(
-            call=call,
-            send=send,
-            exchanges=carried.exchanges,
-            answer=carried.answer,
-            clock=self._clock,
-            emit=lambda events: self._tell(carried.pool, events),
-        )
+        call, pool = carried.call, carried.pool
+        means = self._means or self._made()
+        attempt = Attempt(means, pool, call, send, carried.exchanges, carried.answer)
         progress = carried.progress = attempt.progress
-        progress.priced = partial(self._prices.cost, send.provider, send.model)
-        self.keep_alives.watch(progress, carried.answer, carried.inbound.wire.keep_alive)
+        progress.prices = self._prices
         try:
             await attempt.run(self._upstreams[send.provider.dialect])
         except AttemptFailed as failed:
             carried.last_reply = failed.reply
             events = call.failed(failed.bad, self._clock.now(), progress.seen())
-            self._tell(carried.pool, events)
+            self._tell(pool, events)
             if not progress.committed:
                 return None
             await _end_broken(carried, failed.bad)
             return RequestOutcome.UPSTREAM_ERROR, carried.status
-        finally:
-            self.keep_alives.forget(progress)
-        self._tell(carried.pool, call.finished(self._clock.now(), progress.seen()))
+        self._tell(pool, call.finished(self._clock.now(), progress.seen()))
         return RequestOutcome.OK, carried.status
+
+    def _made(self) -> Means:
+        """Within the loop, where a relay may be made before it."""
+        loop = asyncio.get_running_loop()
+        means = self._means = Means(self._clock, loop, Waits(), self.keep_alives, self._tell)
+        return means
 
     async def _wait(self, request: str, seconds: float) -> None:
         """Until the time is over, or the pool names the request."""
@@ -150,7 +143,8 @@ class Relay:
 
     def _tell(self, pool: Pool, events: Sequence[Event]) -> None:
         """Emits, and wakes those for whom something has changed."""
-        self._emit(events)
+        if events:
+            self._emit(events)
         self.wake(pool)
 
     def wake(self, pool: Pool) -> None:

@@ -1,17 +1,16 @@
-"""Bounds on the many waits of one task, with one timer for all of them.
+"""Bounds on the many waits of one task, without a timer of its own for any of them.
 
 `asyncio.timeout` makes a timer for each wait and cancels it again, which costs several times what
-passing on a chunk does. Here a wait only notes when it must be over; the timer looks at that note
-when it rings, and is set anew if there is still time.
+passing on a chunk does. Here a wait only notes when it must be over; `Waits` looks at that note.
 """
 
 from __future__ import annotations
 
 import asyncio
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
-NOT_WAITING: Final = float("inf")
+from gateway.upstream.waits import NEVER, Waits
 
 
 class Patience:
@@ -21,25 +20,28 @@ class Patience:
         chunk = await ...  # raises TimeoutError when the time is over
     """
 
-    __slots__ = ("_asked", "_loop", "_rang", "_task", "_timer", "_until")
+    __slots__ = ("_asked", "_loop", "_rang", "_task", "_waits", "until")
 
-    def __init__(self) -> None:
+    def __init__(self, waits: Waits | None = None) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._loop = asyncio.get_running_loop()
         self._task = task
-        self._timer: asyncio.TimerHandle | None = None
-        self._until = NOT_WAITING
+        self._waits = waits or Waits()
+        self.until = NEVER
+        """Loop time at which the wait is over; whoever waits may be given more."""
         self._rang = False
         self._asked = 0
         """How often others had asked the task to stop before this wait."""
 
     def of(self, seconds: float) -> Self:
         """For one `with`."""
-        until = self._until = self._loop.time() + seconds
-        timer = self._timer
-        if timer is None or timer.when() > until:
-            self._set(until)
+        return self.to(self._loop.time() + seconds)
+
+    def to(self, until: float) -> Self:
+        """For one `with` that ends at a loop time."""
+        self.until = until
+        self._waits.add(self)
         return self
 
     def __enter__(self) -> None:
@@ -52,7 +54,7 @@ class Patience:
         trace: TracebackType | None,
     ) -> None:
         """As `asyncio.timeout` does it: a stop that others asked for stays one."""
-        self._until = NOT_WAITING
+        self.until = NEVER
         if not self._rang:
             return
         self._rang = False
@@ -60,20 +62,8 @@ class Patience:
             raise TimeoutError from error
 
     def close(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._waits.drop(self)
 
-    def _set(self, until: float) -> None:
-        self.close()
-        self._timer = self._loop.call_at(until, self._ring)
-
-    def _ring(self) -> None:
-        self._timer = None
-        if self._until == NOT_WAITING:
-            return  # The next wait sets it again.
-        if self._until > self._loop.time():
-            self._set(self._until)
-            return
+    def ring(self) -> None:
         self._rang = True
         self._task.cancel()

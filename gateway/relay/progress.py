@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
 
+import msgspec
 from msgspec.structs import replace
 
 from gateway.events import Failure, Usage
 from gateway.relay.answering import Headers
 from gateway.relay.exchange import Exchange, Flow, TranslatedFlow
 from gateway.routing.classify import Verdict
+from gateway.routing.prices import Prices
 from gateway.routing.quota import remaining_share
-from gateway.routing.steps import Bad, Seen
-from gateway.upstream.base import Reply, UpstreamFailure
+from gateway.routing.steps import Bad, Seen, Send
+from gateway.upstream.base import Reply, UpstreamFailure, chunks
 from gateway.wire.base import Fault, Judge
 
 ERROR_BYTES_MAX = 1024 * 1024
@@ -24,16 +26,10 @@ ERROR_SECONDS = 5.0
 """For an error's body, once its status is known."""
 
 
-Priced: TypeAlias = Callable[[str, Usage | None], float | None]
-"""What tokens of an answer cost, by what the model that served calls itself."""
+_NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
-def _nobody_knows(served_model: str, usage: Usage | None) -> float | None:
-    return None
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorReply:
+class ErrorReply(msgspec.Struct, frozen=True):
     """An upstream's error answer, kept in case it is the client's own fault and is handed on."""
 
     status: int
@@ -50,8 +46,7 @@ class AttemptFailed(Exception):
         self.reply = reply
 
 
-@dataclass(slots=True)
-class Progress:
+class Progress(msgspec.Struct, eq=False):
     """What the attempt has come to; read by the relay however it ends."""
 
     reply: Reply | None = None
@@ -62,7 +57,8 @@ class Progress:
     bytes_sent: int = 0
     gate: Flow | None = None
     """While a stream waits for its next chunk."""
-    priced: Priced = _nobody_knows
+    send: Send | None = None
+    prices: Prices | None = None
     exchange: Exchange | None = None
     flow: Flow | None = None
 
@@ -72,25 +68,33 @@ class Progress:
         return self.flow.judge if isinstance(self.flow, TranslatedFlow) else self.judge
 
     def seen(self) -> Seen:
-        headers: Mapping[str, str] = self.reply.headers if self.reply is not None else {}
+        reply, exchange, judge = self.reply, self.exchange, self.judge
+        if reply is None:
+            headers, status = _NONE, None
+        else:
+            headers, status = reply.headers, reply.status
         upstream_id = headers.get("request-id") or headers.get("x-request-id") or ""
+        translated = exchange.translated if exchange is not None else ""
         usage = self._usage()
         return Seen(
-            status=self.reply.status if self.reply is not None else None,
+            status=status,
             upstream_request_id=upstream_id[:128],
             bytes_sent=self.bytes_sent,
             usage=usage,
-            cost_usd=self.priced(self.judge.served_model if self.judge else "", usage),
-            dropped=self.exchange.dropped if self.exchange is not None else (),
-            translated=self.exchange.translated if self.exchange is not None else "",
-            answer_id=self._kept_id(),
+            cost_usd=self._cost(usage),
+            dropped=exchange.dropped if exchange is not None else (),
+            translated=translated,
+            # A translated answer has an id of the gateway's own, which no provider knows.
+            answer_id="" if judge is None or translated else judge.kept_id,
             quota_remaining=remaining_share(headers),
         )
 
-    def _kept_id(self) -> str:
-        """A translated answer has an id of the gateway's own, which no provider knows."""
-        translated = self.exchange is not None and self.exchange.translated
-        return "" if self.judge is None or translated else self.judge.kept_id
+    def _cost(self, usage: Usage | None) -> float | None:
+        send, judge = self.send, self.judge
+        if usage is None or send is None or self.prices is None:
+            return None
+        served_model = judge.served_model if judge is not None else ""
+        return self.prices.cost(send.provider, send.model, served_model, usage)
 
     def _usage(self) -> Usage | None:
         """As the provider counted; of a stream that did not end, at least what came."""
@@ -103,10 +107,13 @@ class Progress:
 
 async def read_error(reply: Reply) -> bytes:
     """As much of an error's body as comes in time; what is missing cannot change its status."""
+    whole = reply.whole()
+    if whole is not None:
+        return whole[:ERROR_BYTES_MAX]
     body = bytearray()
     try:
         async with asyncio.timeout(ERROR_SECONDS):
-            async for chunk in reply.chunks():
+            async for chunk in chunks(reply):
                 body += chunk[: ERROR_BYTES_MAX - len(body)]
                 if len(body) >= ERROR_BYTES_MAX:
                     break

@@ -7,7 +7,7 @@ bytes, and an upstream plays what the weather says.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from gateway.config import Provider
@@ -153,24 +153,28 @@ class RecordedUpstream:
         return RecordedReply(met, passage, outgoing, clock=self._clock, chance=self._chance)
 
 
-class RecordedReply:
-    """Implements `Reply`: content when it came, then the end that there was."""
+class RecordedReply(Reply):
+    """Content when it came, then the end that there was."""
 
     def __init__(
         self, met: Tried, passage: Passage, outgoing: Outgoing, *, clock: Clock, chance: Chance
     ) -> None:
         self.status = 200
-        self.headers: Mapping[str, str] = {}
+        self.headers = {}
         self._met = met
         self._passage = passage
         self._idle_seconds = outgoing.timeouts.idle_seconds
         self._clock = clock
         self._chance = chance
+        self._parts = self._played()
 
     def pairs(self) -> list[tuple[str, str]]:
         return []
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunk(self) -> bytes | None:
+        return await anext(self._parts, None)
+
+    async def _played(self) -> AsyncIterator[bytes]:
         met, first = self._met, self._met.first_content_seconds
         if first is None:
             await self._silence()

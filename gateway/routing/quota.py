@@ -19,8 +19,15 @@ USED = ("anthropic-ratelimit-unified-5h-utilization", "anthropic-ratelimit-unifi
 """Headers of a subscription's windows: the share that is used, 0 to 1."""
 
 
+_TELLING = frozenset({*(left for _, left in BUCKETS), *USED})
+
+
 def remaining_share(headers: Mapping[str, str]) -> float | None:
-    """From 0 to 1; None where no header tells of both a limit and its rest."""
+    """From 0 to 1; None where no header tells of both a limit and its rest.
+
+    Names of `headers` are in lower case."""
+    if _TELLING.isdisjoint(headers):
+        return None
     return min(_shares(headers), default=None)
 
 

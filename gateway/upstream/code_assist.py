@@ -7,15 +7,17 @@ the trace goes along. A token that is refused is renewed and the request sent on
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from uuid import uuid4
 
+import msgspec
+
 from gateway.config import Dialect
 from gateway.events import Failure
 from gateway.units import Secret
-from gateway.upstream.base import Outgoing, Reply, Upstream, UpstreamFailure
+from gateway.upstream.base import Outgoing, Reply, Upstream, UpstreamFailure, chunks
 from gateway.upstream.oauth import USER_AGENT, Accounts
 from gateway.wire import code_assist as wire
 
@@ -115,25 +117,29 @@ class CodeAssistUpstream:
         return project
 
 
-class CodeAssistReply:
-    """Implements `Reply`: the answer without its envelope, and an error without the token."""
+class CodeAssistReply(Reply):
+    """The answer without its envelope, and an error without the token."""
 
     def __init__(self, reply: Reply, token: Secret, *, stream: bool) -> None:
-        self.status: int = reply.status
-        self.headers: Mapping[str, str] = reply.headers
+        self.status = reply.status
+        self.headers = reply.headers
         self._reply = reply
         self._token = token
         self._stream = stream
+        self._parts = self._made()
 
     def pairs(self) -> list[tuple[str, str]]:
         return self._reply.pairs()
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunk(self) -> bytes | None:
+        return await anext(self._parts, None)
+
+    async def _made(self) -> AsyncIterator[bytes]:
         if not 200 <= self.status <= 299:
             yield self._masked(await _whole(self._reply, ANSWER_BYTES_MAX))
         elif self._stream:
             unwrapping = wire.UnwrappedStream()
-            async for chunk in self._reply.chunks():
+            async for chunk in chunks(self._reply):
                 yield unwrapping.feed(chunk)
             yield unwrapping.end()
         else:
@@ -154,7 +160,7 @@ def _addressed(outgoing: Outgoing, method: str, body: bytes, token: Secret) -> O
         ("Accept", accept),
         ("User-Agent", USER_AGENT),
     )
-    return replace(
+    return msgspec.structs.replace(
         outgoing,
         credential=replace(outgoing.credential, key=token),
         dialect=Dialect.CODE_ASSIST.value,
@@ -182,7 +188,7 @@ def _session(outgoing: Outgoing) -> str:
 async def _whole(reply: Reply, bytes_max: int) -> bytes:
     parts: list[bytes] = []
     size = 0
-    async for chunk in reply.chunks():
+    async for chunk in chunks(reply):
         size += len(chunk)
         if size > bytes_max:
             raise UpstreamFailure(Failure.BAD_SUCCESS, "too_large", processed=True)
@@ -191,4 +197,3 @@ async def _whole(reply: Reply, bytes_max: int) -> bytes:
 
 
 _UPSTREAM: type[Upstream] = CodeAssistUpstream
-_REPLY: type[Reply] = CodeAssistReply

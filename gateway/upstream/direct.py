@@ -10,7 +10,7 @@ import asyncio
 import errno
 import socket
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +19,7 @@ import aiohttp
 from yarl import URL
 
 from gateway.events import Failure
-from gateway.upstream.base import Outgoing, Reply, Upstream, UpstreamFailure
+from gateway.upstream.base import Outgoing, Reply, Upstream, UpstreamFailure, found
 from gateway.upstream.outgoing import request_headers
 
 DNS_TTL_SECONDS = 60
@@ -89,18 +89,22 @@ class DirectUpstream:
         return DirectReply(response)
 
 
-class DirectReply:
-    """Implements `Reply`."""
+class DirectReply(Reply):
+    """Of aiohttp's client."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self.status: int = response.status
-        self.headers: Mapping[str, str] = response.headers
+        self.status = response.status
+        self.headers = found(response.headers.items())
         self._response = response
+        self._parts = self._made()
 
     def pairs(self) -> list[tuple[str, str]]:
         return list(self._response.headers.items())
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunk(self) -> bytes | None:
+        return await anext(self._parts, None)
+
+    async def _made(self) -> AsyncIterator[bytes]:
         try:
             async for chunk in self._response.content.iter_any():
                 yield chunk
@@ -213,4 +217,3 @@ def _headers_timeout() -> UpstreamFailure:
 
 
 _UPSTREAM: type[Upstream] = DirectUpstream
-_REPLY: type[Reply] = DirectReply

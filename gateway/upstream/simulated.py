@@ -7,16 +7,14 @@ real providers do. Here is its state and its playing; what it does is decided in
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
-
-from multidict import CIMultiDict
 
 from gateway.config import Provider, Simulated, Weather
 from gateway.events import Failure
 from gateway.units import MICROS, Clock, Instant, Moment
-from gateway.upstream.base import Outgoing, Reply, Upstream, UpstreamFailure
+from gateway.upstream.base import Outgoing, Reply, Upstream, UpstreamFailure, found
 from gateway.upstream.simulated_asked import Asked, read
 from gateway.upstream.simulated_plan import Plan, plan, refusal
 
@@ -94,20 +92,24 @@ class SimulatedUpstream:
         return self._states.setdefault(provider, _State())
 
 
-class SimulatedReply:
-    """Implements `Reply`: plays a plan's steps at their times."""
+class SimulatedReply(Reply):
+    """Plays a plan's steps at their times."""
 
     def __init__(self, planned: Plan, *, clock: Clock) -> None:
-        self.status: int = planned.status
-        self.headers: Mapping[str, str] = CIMultiDict(planned.headers)
+        self.status = planned.status
+        self.headers = found(planned.headers)
         self._plan = planned
         self._clock = clock
         self._closed = False
+        self._parts = self._played()
 
     def pairs(self) -> list[tuple[str, str]]:
         return list(self._plan.headers)
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunk(self) -> bytes | None:
+        return await anext(self._parts, None)
+
+    async def _played(self) -> AsyncIterator[bytes]:
         for step in self._plan.steps:
             if step.wait_seconds:
                 await self._clock.sleep(step.wait_seconds)
@@ -202,4 +204,3 @@ class _State:
 
 
 _UPSTREAM: type[Upstream] = SimulatedUpstream
-_REPLY: type[Reply] = SimulatedReply

@@ -25,7 +25,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from gateway.config import Config, Dialect, Provider
 from gateway.events import Failure
 from gateway.units import Secret
-from gateway.upstream.base import Outgoing, Reply, Upstream, UpstreamFailure
+from gateway.upstream.base import Outgoing, Reply, Upstream, UpstreamFailure, found
 from gateway.upstream.direct import failure_of
 from gateway.upstream.translated_words import (
     CHAT_FIELDS,
@@ -159,38 +159,45 @@ def wanted(config: Config) -> bool:
     return any(each.dialect is Dialect.LITELLM for each in config.providers.values())
 
 
-class _Whole:
-    """Implements `Reply` for one body."""
+class _Whole(Reply):
+    """One body."""
 
     def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         self.status = status
-        self.headers = headers
-        self._body = body
+        self.headers = found(headers.items())
+        self._headers = headers
+        self._body: bytes | None = body
 
     def pairs(self) -> list[tuple[str, str]]:
-        return _pairs(self.headers, "application/json")
+        return _pairs(self._headers, "application/json")
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        yield self._body
+    async def chunk(self) -> bytes | None:
+        body, self._body = self._body, None
+        return body
 
     async def close(self) -> None:
         pass
 
 
-class LiteLLMStream:
-    """Implements `Reply`: litellm's chunks as events of the chat dialect."""
+class LiteLLMStream(Reply):
+    """litellm's chunks as events of the chat dialect."""
 
     status = 200
 
     def __init__(self, answer: Any, seen: _Seen, outgoing: Outgoing) -> None:  # noqa: ANN401
-        self.headers: Mapping[str, str] = seen.headers
+        self.headers = found(seen.headers.items())
+        self._headers = seen.headers
         self._answer = answer
         self._outgoing = outgoing
+        self._parts = self._made()
 
     def pairs(self) -> list[tuple[str, str]]:
-        return _pairs(self.headers, "text/event-stream; charset=utf-8")
+        return _pairs(self._headers, "text/event-stream; charset=utf-8")
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunk(self) -> bytes | None:
+        return await anext(self._parts, None)
+
+    async def _made(self) -> AsyncIterator[bytes]:
         try:
             async for chunk in self._answer:
                 yield b"data: " + chunk.model_dump_json(exclude_none=True).encode() + b"\n\n"
@@ -319,4 +326,3 @@ def _pairs(headers: Mapping[str, str], content_type: str) -> list[tuple[str, str
 
 
 _UPSTREAM: type[Upstream] = LiteLLMUpstream
-_REPLY: type[Reply] = LiteLLMStream

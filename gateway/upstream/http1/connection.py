@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Final, cast
+from functools import lru_cache
+from typing import Final, Protocol, cast
 
 import httptools
+
+from gateway.upstream.base import Take
+from gateway.upstream.waits import NEVER
 
 HEAD_BYTES_MAX: Final = 64 * 1024
 """Of one line of an answer's head: CDNs send policies that are longer than 8 KiB."""
@@ -18,6 +22,10 @@ HEADERS_MAX: Final = 256
 UNREAD_BYTES_MAX: Final = 256 * 1024
 """Waiting to be read by us: above it the socket is left alone, below half of it read again."""
 SWITCHING: Final = 101
+HEADERS_TIMEOUT: Final = "headers_timeout"
+WITH_LENGTH: Final = frozenset({"content-length", "transfer-encoding"})
+NAMES_KEPT: Final = 512
+"""Names of headers that are decoded once."""
 
 
 class Broken(Exception):
@@ -29,27 +37,35 @@ class Broken(Exception):
 
 
 class Exchange:
-    """One request's answer on its way. Outlives the connection, which may serve others by then."""
+    """One request's answer on its way. Outlives the connection, which may serve others by then.
+
+    Implements `Wait`: for its head."""
 
     __slots__ = (
         "_bytes",
         "_connection",
+        "_loop",
         "_parts",
+        "_take",
         "_waiter",
         "complete",
         "error",
         "headers",
         "status",
+        "until",
     )
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, loop: asyncio.AbstractEventLoop) -> None:
         self._connection: Connection | None = connection
+        self._loop = loop
         self.status = 0
         self.headers: list[tuple[str, str]] = []
         self.complete = False
         self.error: Broken | None = None
+        self.until = NEVER
         self._parts: deque[bytes] = deque()
         self._bytes = 0
+        self._take: Take | None = None
         self._waiter: asyncio.Future[None] | None = None
 
     async def head(self) -> None:
@@ -57,7 +73,11 @@ class Exchange:
         while not self.status:
             if self.error is not None:
                 raise self.error
-            await self._news()
+            self._waiter = self._loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
 
     async def chunk(self) -> bytes | None:
         """What has come since; None at the end. Raises `Broken`, after all that came before it."""
@@ -66,17 +86,38 @@ class Exchange:
                 raise self.error
             if self.complete:
                 return None
-            await self._news()
+            assert self._waiter is None, "one reader at a time"
+            self._waiter = self._loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
         part = self._parts.popleft()
         self._bytes -= len(part)
         if self._connection is not None and self._bytes <= UNREAD_BYTES_MAX // 2:
             self._connection.resume()
         return part
 
-    def give_up(self) -> None:
+    def whole(self) -> bytes | None:
+        """All of the body, where it is here and nothing of it was read; else None."""
+        if not self.complete:
+            return None
+        parts = self._parts
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        parts.clear()
+        return body
+
+    def pour(self, take: Take | None) -> None:
+        """As `Reply.pour`."""
+        self._take = take
+
+    def ring(self) -> None:
         """Its headers took too long; nothing happens where they have come."""
         if not self.status:
-            self.finish(Broken("headers_timeout"))
+            connection = self._connection
+            self.finish(Broken(HEADERS_TIMEOUT))
+            if connection is not None:
+                connection.abort()
 
     def abort(self) -> None:
         """Ends the call, read or not; the connection is used by nobody any more."""
@@ -87,16 +128,23 @@ class Exchange:
 
     def feed(self, part: bytes) -> bool:
         """False: enough waits already."""
+        waiter = self._waiter
+        if self._take is not None and waiter is not None and not (self._parts or waiter.done()):
+            left = self._take(part)
+            if left is None:
+                return True
+            part = left
         self._parts.append(part)
         self._bytes += len(part)
-        self.wake()
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
         return self._bytes < UNREAD_BYTES_MAX
 
     def finish(self, error: Broken | None = None) -> None:
         self._connection = None
         if error is None:
             self.complete = True
-        elif not self.complete:
+        elif not self.complete and self.error is None:
             self.error = error
         self.wake()
 
@@ -104,29 +152,19 @@ class Exchange:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    async def _news(self) -> None:
-        assert self._waiter is None, "one reader at a time"
-        self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-
 
 class Connection(asyncio.Protocol):
     """`free` is called with the connection when it may be used again."""
 
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
+        self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._exchange: Exchange | None = None
         self._headers: list[tuple[str, str]] = []
-        self._head_bytes = 0
         self._got: list[bytes] = []
         self._paused = False
-        self._until_close = True
-        """The body has no length of its own: the connection's end is the body's."""
         self._interim = False
         self.idle_since = 0.0
         self.closed = False
@@ -135,8 +173,8 @@ class Connection(asyncio.Protocol):
         """Sends one request. The connection must be idle."""
         assert self._exchange is None
         assert self._transport is not None
-        self._exchange = exchange = Exchange(self)
-        self._headers, self._head_bytes = [], 0
+        self._exchange = exchange = Exchange(self, self._loop)
+        self._headers = []
         if len(body) <= HEAD_BYTES_MAX:
             self._transport.write(request + body)
         else:
@@ -191,13 +229,10 @@ class Connection(asyncio.Protocol):
     # -- llhttp's side -------------------------------------------------------------------------
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._head_bytes += len(name) + len(value)
         headers = self._headers
         if len(headers) >= HEADERS_MAX or len(name) + len(value) > HEAD_BYTES_MAX:
             raise Broken("bad_http")
-        headers.append(
-            (name.decode("utf-8", "surrogateescape"), value.decode("utf-8", "surrogateescape"))
-        )
+        headers.append((_name(name), value.decode("utf-8", "surrogateescape")))
 
     def on_headers_complete(self) -> None:
         exchange = self._exchange
@@ -207,9 +242,6 @@ class Connection(asyncio.Protocol):
         self._interim = 100 <= status < 200 and status != SWITCHING
         if self._interim:
             return
-        self._until_close = not any(
-            name.lower() in ("content-length", "transfer-encoding") for name, _ in self._headers
-        )
         exchange.status, exchange.headers = status, self._headers
         self._headers = []  # What comes behind the body is no header of the answer.
         exchange.wake()
@@ -252,7 +284,8 @@ class Connection(asyncio.Protocol):
         assert exchange is not None
         if not exchange.status:
             self._fail("disconnected")
-        elif self._until_close:
+        elif not any(name.lower() in WITH_LENGTH for name, _ in exchange.headers):
+            # The body has no length of its own: the connection's end is the body's.
             self._exchange = None
             exchange.finish()
         else:
@@ -265,7 +298,12 @@ class Connection(asyncio.Protocol):
         self.abort()
 
 
-class Owner:
+@lru_cache(maxsize=NAMES_KEPT)
+def _name(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")
+
+
+class Owner(Protocol):
     """What a connection tells whoever keeps it."""
 
     def free(self, connection: Connection) -> None:

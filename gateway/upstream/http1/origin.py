@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from yarl import URL
 
+from gateway.upstream.outgoing import Lines
+
 PORTS = {"http": 80, "https": 443}
+BREAKS = 4
+"""Of a head without any header of the request's own."""
 
 
 class Unsendable(ValueError):
     """A head that would not be one request: a line break in a key or in a client's header."""
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """What a connection can be used for again."""
 
     host: str
@@ -25,8 +27,7 @@ class Origin:
     tls: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     origin: Origin
     authority: str
     """Of the `Host` header."""
@@ -48,17 +49,22 @@ def address(base_url: str) -> Address | None:
     return Address(Origin(host, port, url.scheme == "https"), authority, url.raw_path.rstrip("/"))
 
 
-def head(authority: str, path: str, headers: Iterable[tuple[str, str]], body_bytes: int) -> bytes:
-    """Of a POST whose body is whole. Raises `Unsendable`."""
-    lines = [f"POST {path} HTTP/1.1", f"Host: {authority}"]
-    lines += [f"{name}: {value}" for name, value in headers]
-    lines += [f"Content-Length: {body_bytes}", "", ""]
-    made = "\r\n".join(lines).encode("utf-8", "surrogateescape")
-    breaks = len(lines) - 1
-    if made.count(b"\n") != breaks or made.count(b"\r") != breaks or b"\0" in made:
-        message = "a line break within a header"
-        raise Unsendable(message)
+@lru_cache(maxsize=1024)
+def opening(to: Address, path: str) -> str:
+    """The first lines of a POST to `path`, which is below the prefix. Raises `Unsendable`."""
+    path = to.prefix + path
     if " " in path or not path.isascii():
         message = "a path that is not one word"
+        raise Unsendable(message)
+    return f"POST {path} HTTP/1.1\r\nHost: {to.authority}\r\n"
+
+
+def head(to: Address, path: str, lines: Lines, body_bytes: int) -> bytes:
+    """Of a POST whose body is whole. Raises `Unsendable`."""
+    written = f"{opening(to, path)}{lines.text}Content-Length: {body_bytes}\r\n\r\n"
+    made = written.encode("utf-8", "surrogateescape")
+    breaks = lines.lines + BREAKS
+    if made.count(b"\n") != breaks or made.count(b"\r") != breaks or b"\0" in made:
+        message = "a line break within a header"
         raise Unsendable(message)
     return made

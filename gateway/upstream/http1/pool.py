@@ -64,7 +64,7 @@ class Pool:
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             _, connection = await self._loop.create_connection(
-                lambda: _Kept(self._owner, origin),
+                lambda: _Kept(self, origin),
                 sock=sock,
                 ssl=self._context() if origin.tls else None,
                 server_hostname=origin.host if origin.tls else None,
@@ -88,19 +88,20 @@ class Pool:
         self._idle.clear()
         await asyncio.sleep(0)  # Transports tell of their end one turn of the loop later.
 
-    @property
-    def _owner(self) -> Owner:
-        return _PoolOwner(self)
-
-    def free(self, connection: _Kept) -> None:
+    def free(self, connection: Connection) -> None:
+        assert isinstance(connection, _Kept)
         if self._closed or connection.closed:
             return
         connection.idle_since = self._loop.time()
-        self._idle.setdefault(connection.origin, deque()).append(connection)
+        idle = self._idle.get(connection.origin)
+        if idle is None:
+            idle = self._idle[connection.origin] = deque()
+        idle.append(connection)
         if self._sweep is None:
             self._sweep = self._loop.call_later(self._idle_seconds, self._drop_cold)
 
-    def lost(self, connection: _Kept) -> None:
+    def lost(self, connection: Connection) -> None:
+        assert isinstance(connection, _Kept)
         self._open.discard(connection)
         idle = self._idle.get(connection.origin)
         if idle is not None and connection in idle:
@@ -145,14 +146,4 @@ class _Kept(Connection):
         self.origin = origin
 
 
-class _PoolOwner(Owner):
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-
-    def free(self, connection: Connection) -> None:
-        assert isinstance(connection, _Kept)
-        self._pool.free(connection)
-
-    def lost(self, connection: Connection) -> None:
-        assert isinstance(connection, _Kept)
-        self._pool.lost(connection)
+_OWNER: type[Owner] = Pool

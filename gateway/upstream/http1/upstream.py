@@ -9,18 +9,16 @@ import asyncio
 import errno
 import socket
 import ssl
-from collections.abc import AsyncIterator, Mapping
-
-from multidict import CIMultiDict
 
 from gateway.config import HttpClient
 from gateway.events import Failure
-from gateway.upstream.base import Outgoing, Reply, Upstream, UpstreamFailure
-from gateway.upstream.http1.connection import Broken, Connection, Exchange
+from gateway.upstream.base import Outgoing, Reply, Take, Upstream, UpstreamFailure, found
+from gateway.upstream.http1.connection import HEADERS_TIMEOUT, Broken, Connection, Exchange
 from gateway.upstream.http1.decoding import Decoder, Undecodable, decoder
 from gateway.upstream.http1.origin import Address, Origin, Unsendable, address, head
 from gateway.upstream.http1.pool import Pool
-from gateway.upstream.outgoing import request_headers
+from gateway.upstream.outgoing import request_lines
+from gateway.upstream.waits import Waits
 
 
 class Http1Upstream:
@@ -29,24 +27,30 @@ class Http1Upstream:
     def __init__(self, pool: Pool, otherwise: Upstream) -> None:
         self._pool = pool
         self._otherwise = otherwise
+        self._loop = asyncio.get_running_loop()
+        self._waits = Waits()
 
     async def send(self, outgoing: Outgoing) -> Reply:
-        to = address(outgoing.provider.base_url)
-        if to is None or outgoing.provider.http_client is HttpClient.AIOHTTP:
+        provider = outgoing.provider
+        to = address(provider.base_url)
+        if to is None or provider.http_client is HttpClient.AIOHTTP:
             return await self._otherwise.send(outgoing)
         request = _request(to, outgoing)
-        timeouts = outgoing.timeouts
         connection = self._pool.kept(to.origin)
         if connection is None:
-            connection = await self._connect(to.origin, timeouts.connect_seconds)
+            connection = await self._connect(to.origin, outgoing.timeouts.connect_seconds)
         exchange = connection.ask(request, outgoing.body)
+        exchange.until = self._loop.time() + outgoing.timeouts.headers_seconds
+        self._waits.add(exchange)
         try:
-            await _answered(exchange, connection, timeouts.headers_seconds)
+            await exchange.head()
         except Broken as broken:
             raise _broken(broken) from broken
         except asyncio.CancelledError:
             exchange.abort()
             raise
+        finally:
+            self._waits.drop(exchange)
         return Http1Reply(exchange)
 
     async def _connect(self, origin: Origin, seconds: float) -> Connection:
@@ -57,71 +61,62 @@ class Http1Upstream:
             raise connect_failure(error) from error
 
 
-async def _answered(exchange: Exchange, connection: Connection, seconds: float) -> None:
-    """Returns when the answer's headers are there. Raises `Broken`, `UpstreamFailure`."""
-    loop = asyncio.get_running_loop()
-    late = loop.call_later(seconds, exchange.give_up)
-    try:
-        await exchange.head()
-    except Broken as broken:
-        if broken.reason == "headers_timeout":
-            connection.abort()
-            raise UpstreamFailure(
-                Failure.FIRST_CONTENT_TIMEOUT, "headers_timeout", processed=True
-            ) from broken
-        raise
-    finally:
-        late.cancel()
-
-
-class Http1Reply:
-    """Implements `Reply`."""
+class Http1Reply(Reply):
+    """Of an exchange whose head has come."""
 
     def __init__(self, exchange: Exchange) -> None:
         self.status = exchange.status
-        self.headers: Mapping[str, str] = CIMultiDict(exchange.headers)
+        self.headers = found(exchange.headers)
         self._exchange = exchange
+        self._encoding = self.headers.get("content-encoding", "")
+        self._decoder: Decoder | None = None
 
     def pairs(self) -> list[tuple[str, str]]:
         return self._exchange.headers
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        exchange = self._exchange
+    async def chunk(self) -> bytes | None:
         try:
-            decoding = self._decoder()
-            while (part := await exchange.chunk()) is not None:
-                if decoding is None:
-                    yield part
-                elif made := decoding.decode(part):
-                    yield made
-            if decoding is not None and (made := decoding.finish()):
-                yield made
-        except Undecodable as error:
-            raise UpstreamFailure(Failure.BAD_SUCCESS, "bad_encoding", processed=True) from error
+            part = await self._exchange.chunk()
         except Broken as broken:
             raise _broken(broken) from broken
+        return self._decoded(part) if self._encoding else part
+
+    def whole(self) -> bytes | None:
+        return None if self._encoding else self._exchange.whole()
+
+    def pour(self, take: Take | None) -> None:
+        if not self._encoding:
+            self._exchange.pour(take)
 
     async def close(self) -> None:
         """A body that was read to its end has given its connection back; any other is aborted."""
         self._exchange.abort()
 
-    def _decoder(self) -> Decoder | None:
-        for name, value in self._exchange.headers:
-            if name.lower() == "content-encoding":
-                return decoder(value)
-        return None
+    def _decoded(self, part: bytes | None) -> bytes | None:
+        """None once nothing is left: behind the last part comes what the decoder has kept."""
+        try:
+            decoding = self._decoder = self._decoder or decoder(self._encoding)
+            if decoding is None:
+                return part
+            if part is not None:
+                return decoding.decode(part)
+            last = decoding.finish()
+        except Undecodable as error:
+            raise UpstreamFailure(Failure.BAD_SUCCESS, "bad_encoding", processed=True) from error
+        return last or None
 
 
 def _request(to: Address, outgoing: Outgoing) -> bytes:
-    query = f"?{outgoing.query}" if outgoing.query else ""
-    path = f"{to.prefix}{outgoing.path}{query}"
+    path = f"{outgoing.path}?{outgoing.query}" if outgoing.query else outgoing.path
     try:
-        return head(to.authority, path, request_headers(outgoing), len(outgoing.body))
+        return head(to, path, request_lines(outgoing), len(outgoing.body))
     except (Unsendable, UnicodeEncodeError) as error:
         raise UpstreamFailure(Failure.UNKNOWN, "unsendable", processed=False) from error
 
 
 def _broken(broken: Broken) -> UpstreamFailure:
+    if broken.reason == HEADERS_TIMEOUT:
+        return UpstreamFailure(Failure.FIRST_CONTENT_TIMEOUT, HEADERS_TIMEOUT, processed=True)
     if broken.reason == "bad_http":
         # Also a head beyond the limits. Something answers there, but not an API.
         return UpstreamFailure(Failure.BAD_SUCCESS, "bad_http", processed=True)
@@ -147,4 +142,3 @@ def connect_failure(error: Exception) -> UpstreamFailure:
 
 
 _UPSTREAM: type[Upstream] = Http1Upstream
-_REPLY: type[Reply] = Http1Reply

@@ -33,6 +33,9 @@ class Sent:
         assert chunk
         self.body += chunk
 
+    def put(self, chunk: bytes) -> bool:
+        return False
+
     async def keep_alive(self, frame: bytes) -> None:
         self.body += frame
 

@@ -24,6 +24,9 @@ class Client:
         self.calls.append("write")
         self.got += chunk
 
+    def put(self, chunk: bytes) -> bool:
+        return False
+
     async def keep_alive(self, frame: bytes) -> None:
         self.calls.append("keep alive")
 

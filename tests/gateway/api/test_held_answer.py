@@ -21,6 +21,9 @@ class Seen:
     async def write(self, chunk: bytes) -> None:
         self.told.append(chunk)
 
+    def put(self, chunk: bytes) -> bool:
+        return False
+
     async def keep_alive(self, frame: bytes) -> None:
         self.told.append(frame)
 

@@ -30,6 +30,8 @@ from gateway.routing.pool import Pool
 from gateway.routing.steps import Facts
 from gateway.units import RequestId, Secret
 from gateway.upstream.direct import DirectUpstream, open_session
+from gateway.upstream.http1.pool import Pool as Connections
+from gateway.upstream.http1.upstream import Http1Upstream
 from gateway.wire.anthropic import AnthropicWire
 from gateway.wire.base import Wire
 from gateway.wire.openai import OpenAIWire
@@ -45,6 +47,8 @@ class Kept:
     """A client's side that keeps everything; gone after `gone_after` writes."""
 
     gone_after: int | None = None
+    at_once: bool = True
+    """Takes what it is given within a read."""
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
@@ -68,6 +72,13 @@ class Kept:
             raise ClientGone
         self.writes += 1
         self.body += chunk
+
+    def put(self, chunk: bytes) -> bool:
+        if not self.at_once or (self.gone_after is not None and self.writes >= self.gone_after):
+            return False
+        self.writes += 1
+        self.body += chunk
+        return True
 
     async def end(self) -> None:
         self.ended = True
@@ -170,8 +181,9 @@ async def carrier(
         now=clock.now(),
         speaks=serves,
     )
+    connections = Connections()
     async with open_session() as session:
-        direct = DirectUpstream(session)
+        direct = Http1Upstream(connections, DirectUpstream(session))
         relay = Relay(
             pool=pool,
             upstreams={Dialect.OPENAI: direct, Dialect.ANTHROPIC: direct},
@@ -179,4 +191,7 @@ async def carrier(
             clock=clock,
             rng=rng,
         )
-        yield Carrier(pool, relay, emitter)
+        try:
+            yield Carrier(pool, relay, emitter)
+        finally:
+            await connections.close()

@@ -7,7 +7,7 @@ import pytest
 from gateway.config import Timeouts
 from gateway.events import AttemptOutcome, Failure
 from gateway.wire.base import Wire
-from tests.gateway.relay.carrying import ANTHROPIC, OPENAI, carrier
+from tests.gateway.relay.carrying import ANTHROPIC, OPENAI, Kept, carrier
 from tests.upstream import Answer, ScriptedUpstream
 
 CHAT = {"model": "r", "messages": [{"role": "user", "content": "Hi"}]}
@@ -31,6 +31,29 @@ async def test_the_head_of_a_stream_is_held_until_there_is_content() -> None:
         [attempt] = c.attempts
         assert attempt.first_content_seconds is not None
         assert 0.03 < attempt.first_content_seconds <= attempt.duration_seconds
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_a_client_that_takes_slowly_gets_the_same_bytes(at_once: bool) -> None:
+    async with ScriptedUpstream() as a, carrier(a) as c:
+        a.default = sse(ROLE, CONTENT, CONTENT[:9], CONTENT[9:], DONE, between_chunks=0.01)
+        kept = await c.ask(STREAM, answer=Kept(at_once=at_once))
+        assert kept.body == ROLE + CONTENT + CONTENT + DONE
+        assert (kept.writes, kept.ended) == (3, True)
+        [attempt] = c.attempts
+        assert attempt.outcome is AttemptOutcome.OK
+        assert attempt.bytes_sent == len(kept.body)
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_a_stream_that_falls_silent_is_given_up(at_once: bool) -> None:
+    timeouts = Timeouts(idle_seconds=0.1)
+    async with ScriptedUpstream() as a, carrier(a, timeouts=timeouts) as c:
+        a.default = sse(CONTENT, CONTENT, CONTENT, hang_after=2, between_chunks=0.06)
+        kept = await c.ask(STREAM, answer=Kept(at_once=at_once))
+        assert kept.body.startswith(CONTENT + CONTENT)
+        assert c.attempts[0].failure is Failure.IDLE_TIMEOUT
+        assert c.attempts[0].duration_seconds > 0.15
 
 
 async def test_what_comes_behind_the_end_is_passed_on_and_never_a_failure() -> None:

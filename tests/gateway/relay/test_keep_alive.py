@@ -27,6 +27,9 @@ class Waiting:
     async def end(self) -> None:
         raise AssertionError
 
+    def put(self, chunk: bytes) -> bool:
+        return False
+
     async def keep_alive(self, frame: bytes) -> None:
         self.kept.append(frame)
         if self.gone:

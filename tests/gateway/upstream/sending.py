@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway.config import Credential, Dialect, Provider, Simulated, Timeouts
 from gateway.units import Secret
-from gateway.upstream.base import Outgoing, Reply
+from gateway.upstream.base import Outgoing, Reply, chunks
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -57,7 +57,7 @@ def outgoing(
 
 
 async def read(reply: Reply) -> bytes:
-    return b"".join([chunk async for chunk in reply.chunks()])
+    return b"".join([part async for part in chunks(reply)])
 
 
 @asynccontextmanager

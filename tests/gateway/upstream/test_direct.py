@@ -13,7 +13,7 @@ import pytest
 
 from gateway.config import Timeouts
 from gateway.events import Failure
-from gateway.upstream.base import Outgoing, Reply, Upstream, UpstreamFailure
+from gateway.upstream.base import Outgoing, Reply, Upstream, UpstreamFailure, chunks
 from gateway.upstream.direct import DirectUpstream, failure_of, open_session
 from gateway.upstream.http1.pool import Pool
 from gateway.upstream.http1.upstream import Http1Upstream
@@ -75,12 +75,11 @@ async def test_path_query_headers_and_body_arrive_as_they_were_given(
     assert (hit.method, hit.path, hit.query) == ("POST", "/v1/chat/completions", query)
     assert hit.body == body
     named = {"content-type", "user-agent", "x-twice", "accept", "accept-encoding", "authorization"}
-    assert [pair for pair in hit.headers if pair[0].lower() in named] == [
-        *headers[:3],
-        ("X-Twice", "b"),
-        ("Authorization", "Bearer key-1"),
-        ("Accept-Encoding", "identity"),
-    ]
+    found = [pair for pair in hit.headers if pair[0].lower() in named]
+    assert found[:3] == [*headers[:3]]
+    # aiohttp needs one spelling of a name that comes twice.
+    assert found[3] in (("X-Twice", "b"), ("x-twice", "b"))
+    assert found[4:] == [("Authorization", "Bearer key-1"), ("Accept-Encoding", "identity")]
 
 
 async def test_nothing_is_added_that_the_client_did_not_send(
@@ -157,11 +156,11 @@ async def test_stream_chunks_come_before_the_stream_is_over(
     gate = asyncio.Event()
     upstream.default = Answer(before_content=gate)
     reply = await direct.send(outgoing(upstream.openai_url, stream=True))
-    chunks = reply.chunks()
-    first = await anext(chunks)
+    first = await reply.chunk()
+    assert first is not None
     assert b'"role":"assistant"' in first
     gate.set()
-    rest = b"".join([chunk async for chunk in chunks])
+    rest = await read(reply)
     assert rest.endswith(b"data: [DONE]\n\n")
     await reply.close()
 
@@ -200,7 +199,7 @@ async def test_closing_an_unread_answer_ends_the_call_upstream(
 ) -> None:
     upstream.default = Answer(hang_after=1)
     reply = await direct.send(outgoing(upstream.openai_url, stream=True))
-    await anext(reply.chunks())
+    await reply.chunk()
     await reply.close()
     await reply.close()
     await upstream.hits[0].until_disconnected()
@@ -407,7 +406,7 @@ async def test_a_stream_cut_within_its_body_gives_what_came_and_then_fails(
 
 
 async def _collect(reply: Reply, into: list[bytes]) -> None:
-    async for chunk in reply.chunks():
+    async for chunk in chunks(reply):
         into += [chunk]
 
 

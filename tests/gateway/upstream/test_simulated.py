@@ -10,7 +10,7 @@ import pytest
 from gateway.config import ErrorRule, Simulated, Timeouts, Weather
 from gateway.events import Failure
 from gateway.routing.classify import classify, classify_fault
-from gateway.upstream.base import Outgoing, UpstreamFailure
+from gateway.upstream.base import Outgoing, UpstreamFailure, chunks
 from gateway.upstream.simulated import CACHE_SECONDS, SimulatedUpstream, spell_at
 from gateway.wire.anthropic import AnthropicWire
 from gateway.wire.base import Wire
@@ -60,7 +60,7 @@ async def outcome(upstream: SimulatedUpstream, clock: FakeClock, asked: Outgoing
     body = b""
     try:
         last = clock.now().instant
-        async for chunk in reply.chunks():
+        async for chunk in chunks(reply):
             silent = clock.now().instant - last
             assert silent < IDLE_SECONDS
             last = clock.now().instant
@@ -180,7 +180,7 @@ async def test_a_credential_over_its_limit_is_told_when_it_may_come_back(clock: 
         assert (await clock.drive(upstream.send(call(quick)))).status == 200
     refused = await clock.drive(upstream.send(call(quick)))
     assert refused.status == 429
-    wait = float(refused.headers["Retry-After"])
+    wait = float(refused.headers["retry-after"])
     assert wait == 10
     assert (await clock.drive(upstream.send(call(quick, credential="two")))).status == 200
     await clock.advance(wait)
@@ -244,7 +244,7 @@ async def test_a_prompt_is_cached_for_the_credential_that_read_it(clock: FakeClo
             dialect="openai", body=body, credential=credential, simulated=Simulated(), provider="p"
         )
         reply = await clock.drive(upstream.send(asked))
-        text = b"".join([chunk async for chunk in reply.chunks()])
+        text = b"".join([chunk async for chunk in chunks(reply)])
         usage = json.loads(text)["usage"]
         assert usage["prompt_tokens"] == int(tokens)
         return int(usage["prompt_tokens_details"]["cached_tokens"])
@@ -280,5 +280,5 @@ async def test_a_prompt_size_that_is_none_is_ignored(clock: FakeClock, stated: o
         dialect="openai", body=body, credential="one", simulated=Simulated(), provider="p"
     )
     reply = await clock.drive(simulated(clock).send(asked))
-    text = b"".join([chunk async for chunk in reply.chunks()])
+    text = b"".join([chunk async for chunk in chunks(reply)])
     assert 0 < json.loads(text)["usage"]["prompt_tokens"] < 100

@@ -92,6 +92,56 @@ async def test_what_one_read_brings_is_one_chunk() -> None:
     assert exchange.headers == [("Transfer-Encoding", "chunked")]
 
 
+async def test_a_whole_body_is_had_at_once_and_half_of_one_is_not() -> None:
+    connection, exchange, _, _ = asked()
+    connection.data_received(HEAD + b"hel")
+    assert exchange.whole() is None
+    connection.data_received(b"lo")
+    assert exchange.whole() == b"hello"
+    assert await exchange.chunk() is None
+
+
+async def test_what_is_poured_wakes_nobody_until_something_is_left() -> None:
+    connection, exchange, _, _ = asked()
+    taken: list[bytes] = []
+
+    def take(part: bytes) -> bytes | None:
+        if part == b"no":
+            return part
+        taken.append(part)
+        return b"" if part == b"last" else None
+
+    exchange.pour(take)
+    connection.data_received(CHUNKED + b"5\r\nfirst\r\n")
+    assert await exchange.chunk() == b"first"  # Nobody waited when it came.
+    waiting = asyncio.ensure_future(exchange.chunk())
+    await asyncio.sleep(0)
+    for part in (b"a", b"b"):
+        connection.data_received(b"1\r\n" + part + b"\r\n")
+        await asyncio.sleep(0)
+    assert taken == [b"a", b"b"]
+    assert not waiting.done()
+    connection.data_received(b"2\r\nno\r\n")
+    connection.data_received(b"1\r\nc\r\n")  # Behind one that is left, all are left.
+    assert await waiting == b"no"
+    assert await exchange.chunk() == b"c"
+    waiting = asyncio.ensure_future(exchange.chunk())
+    await asyncio.sleep(0)
+    connection.data_received(b"4\r\nlast\r\n0\r\n\r\n")
+    assert await waiting == b""
+    assert await exchange.chunk() is None
+    assert taken == [b"a", b"b", b"last"]
+
+
+async def test_headers_that_take_too_long_end_the_call() -> None:
+    _, exchange, wire, _ = asked()
+    exchange.ring()
+    with pytest.raises(Broken) as caught:
+        await exchange.head()
+    assert caught.value.reason == "headers_timeout"
+    assert wire.aborted
+
+
 async def test_an_interim_answer_is_passed_over() -> None:
     connection, exchange, _, owner = asked()
     connection.data_received(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + HEAD + b"hello")

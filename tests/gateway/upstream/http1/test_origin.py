@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.upstream.http1.origin import Origin, Unsendable, address, head
+from gateway.upstream.http1.origin import Address, Origin, Unsendable, address, head
+from gateway.upstream.outgoing import Lines
 
 
 @pytest.mark.parametrize(
@@ -32,8 +33,12 @@ def test_what_is_no_plain_address_goes_the_other_way(url: str) -> None:
     assert address(url) is None
 
 
+def at(authority: str, prefix: str = "") -> Address:
+    return Address(Origin("h", 1, False), authority, prefix)
+
+
 def test_a_head_is_one_request() -> None:
-    made = head("h:1", "/v1/x?q=1", [("A", "b"), ("C", "d\udce9")], 12)
+    made = head(at("h:1", "/v1"), "/x?q=1", Lines("A: b\r\nC: d\udce9\r\n", 2), 12)
     assert made == (
         b"POST /v1/x?q=1 HTTP/1.1\r\nHost: h:1\r\nA: b\r\nC: d\xe9\r\nContent-Length: 12\r\n\r\n"
     )
@@ -52,5 +57,6 @@ def test_a_head_is_one_request() -> None:
     ],
 )
 def test_a_head_that_would_be_more_is_not_made(path: str, headers: list[tuple[str, str]]) -> None:
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
     with pytest.raises(Unsendable):
-        head("h", path, headers, 0)
+        head(at("h"), path, Lines(lines, len(headers)), 0)

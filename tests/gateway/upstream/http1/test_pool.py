@@ -13,8 +13,9 @@ import pytest
 import uvloop
 
 from gateway.upstream.http1.connection import Exchange
-from gateway.upstream.http1.origin import Origin, address, head
+from gateway.upstream.http1.origin import Address, Origin, address, head
 from gateway.upstream.http1.pool import AddrInfo, Pool
+from gateway.upstream.outgoing import Lines
 from tests.upstream import ScriptedUpstream
 
 
@@ -34,8 +35,9 @@ def origin_of(upstream: ScriptedUpstream) -> Origin:
 async def ask(pool: Pool, origin: Origin) -> Exchange:
     connection = pool.kept(origin) or await pool.opened(origin)
     body = b'{"model": "model-a", "messages": []}'
-    headers = [("Content-Type", "application/json")]
-    request = head(f"{origin.host}:{origin.port}", "/v1/chat/completions", headers, len(body))
+    to = Address(origin, f"{origin.host}:{origin.port}", "/v1")
+    lines = Lines("Content-Type: application/json\r\n", 1)
+    request = head(to, "/chat/completions", lines, len(body))
     exchange = connection.ask(request, body)
     await exchange.head()
     while await exchange.chunk() is not None:

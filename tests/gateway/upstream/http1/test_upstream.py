@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from gateway.config import HttpClient
@@ -35,7 +36,9 @@ async def test_an_address_with_a_user_in_it_is_left_to_the_other_client() -> Non
 async def test_the_other_client_can_be_asked_for() -> None:
     pool, elsewhere = Pool(), Elsewhere()
     sent = outgoing("http://127.0.0.1:1/v1")
-    asked = replace(sent, provider=replace(sent.provider, http_client=HttpClient.AIOHTTP))
+    asked = msgspec.structs.replace(
+        sent, provider=replace(sent.provider, http_client=HttpClient.AIOHTTP)
+    )
     with pytest.raises(NotImplementedError):
         await Http1Upstream(pool, elsewhere).send(asked)
     await pool.close()
