@@ -21,14 +21,13 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
-from aiohttp import web
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from gateway import config_file
 from gateway.api.access import Access
 from gateway.api.context import Context
-from gateway.api.routes import application
 from gateway.app_background import background
+from gateway.app_listen import listen
 from gateway.app_prices import read_prices
 from gateway.app_reload import Reloader
 from gateway.app_store import URGENT, Store
@@ -133,7 +132,7 @@ async def running(
         tasks.run(context.relay.keep_alives.run(clock, context.silence), name="keep-alives")
         tasks.run(read_prices(context, prices), name="price table")
         tasks.run(sinks.store.keep_house(clock), name="retention")
-        url = await _listen(stack, context, host=host, port=port)
+        url = await listen(stack, context, host=host, port=port)
         context.ready = True
         stack.callback(_not_ready, context)
         if demo:
@@ -314,25 +313,6 @@ async def _tick(context: Context) -> None:
     while True:
         await context.clock.sleep(TICK_SECONDS)
         context.emit(context.pool.expire(context.clock.now()))
-
-
-async def _listen(
-    stack: AsyncExitStack, context: Context, *, host: str | None, port: int | None
-) -> str:
-    server = context.config.server
-    runner = web.AppRunner(
-        application(context),
-        access_log=None,  # A line per request comes from the log sink, for a fifth of the price.
-        handler_cancellation=True,
-        shutdown_timeout=server.drain_seconds,
-    )
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    host = server.host if host is None else host
-    await web.TCPSite(runner, host, server.port if port is None else port).start()
-    address = runner.addresses[0]
-    shown = f"[{address[0]}]" if ":" in address[0] else address[0]
-    return f"http://{shown}:{address[1]}"
 
 
 async def _traffic(context: Context, url: str) -> None:

@@ -77,6 +77,14 @@ class HttpClient(StrEnum):
     """Slower, and used to more kinds of servers."""
 
 
+class HttpServer(StrEnum):
+    """Who answers clients on the inference routes; all else is aiohttp's in any case."""
+
+    OWN = "own"
+    AIOHTTP = "aiohttp"
+    """Slower, and older."""
+
+
 class GenAIConventions(StrEnum):
     """Whose names spans use for what is about models."""
 
@@ -97,6 +105,7 @@ class Server:
     workers: int = 1
     max_body_bytes: int = 32 * 1024 * 1024
     drain_seconds: float = 30.0
+    http_server: HttpServer = HttpServer.AIOHTTP
     keep_alive_seconds: float = 15.0
     """The longest silence on a stream that has begun, before a frame without meaning; 0 = never."""
 

@@ -49,6 +49,7 @@ ENDPOINTS = (
     Endpoint("/v1/messages/count_tokens", ANTHROPIC, "/v1/messages/count_tokens"),
 )
 _BY_PATH: Mapping[str, Endpoint] = {endpoint.path: endpoint for endpoint in ENDPOINTS}
+_METHOD_ROOTS = tuple(f"{root}/" for root in (*GEMINI_ROOTS, "/v1/models"))
 _TALKING = frozenset({gemini.GENERATE, gemini.STREAM, gemini.COUNT})
 
 
@@ -57,8 +58,23 @@ def fixed(request: web.Request) -> Endpoint:
 
 
 def of_gemini(request: web.Request) -> Endpoint | None:
+    return gemini_method(request.match_info["rest"], request.rel_url.raw_query_string)
+
+
+def at(path: str, query: str) -> Endpoint | None:
+    """The endpoint of a POST to a plain path, one without escapes; None for any other."""
+    found = _BY_PATH.get(path)
+    if found is not None or "//" in path or "/." in path:
+        return found
+    for root in _METHOD_ROOTS:
+        if path.startswith(root):
+            return gemini_method(path[len(root) :], query)
+    return None
+
+
+def gemini_method(rest: str, query: str) -> Endpoint | None:
     """From what stands behind `models/`; None for a method that is not served."""
-    model, _, method = request.match_info["rest"].rpartition(":")
+    model, _, method = rest.rpartition(":")
     if not model or method not in gemini.METHODS:
         return None
     streams = method == gemini.STREAM
@@ -67,7 +83,7 @@ def of_gemini(request: web.Request) -> Endpoint | None:
         GeminiWire(model, method),
         f"/models/{{model}}:{method}",
         talks=method in _TALKING,
-        as_array=streams and not wants_events(request.rel_url.raw_query_string),
+        as_array=streams and not wants_events(query),
     )
 
 

@@ -8,10 +8,8 @@ from collections.abc import Awaitable
 from aiohttp import web
 from multidict import CIMultiDict
 
-from gateway.relay.answering import ClientGone, Headers
+from gateway.relay.answering import STALLED_SECONDS, ClientGone, Headers
 
-STALLED_SECONDS = 300.0
-"""A client that takes no byte for so long is gone: its upstream call costs money."""
 AT_ONCE_BYTES_MAX = 16 * 1024
 """A write that leaves no more than this in the transport cannot wait, and needs no timer: a
 transport holds its writer back above 64 KiB, and lets it go on at a quarter of that."""

@@ -13,6 +13,7 @@ from math import ceil
 
 from aiohttp import web
 from msgspec.structs import replace
+from multidict import CIMultiDict
 
 from gateway.api import endpoints, ids
 from gateway.api.access import RateExceeded, may_use
@@ -23,10 +24,12 @@ from gateway.api.endpoints import Endpoint
 from gateway.api.errors import not_supported
 from gateway.api.held_answer import SAFE_SECONDS, HeldAnswer
 from gateway.api.http_answer import HttpAnswer
+from gateway.api.http_incoming import HttpIncoming
 from gateway.config import Client, Durability
 from gateway.events import RequestFinished, RequestOutcome
 from gateway.relay.answering import Answer, ClientGone, answer_error, request_headers
 from gateway.relay.inbound import Inbound
+from gateway.relay.incoming import BodyBroken, BodyTooLarge, Incoming
 from gateway.routing.state import RouteState
 from gateway.routing.steps import Facts
 from gateway.telemetry.content import Content, Contents
@@ -38,6 +41,7 @@ from gateway.wire.headers import (
     client_keys,
     client_retries,
     deadline_seconds,
+    first_value,
     no_fallback,
     session,
     traceparent,
@@ -78,6 +82,43 @@ class _Learned:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Inference:
+    """One endpoint as it is asked: what a server hands a request to, whichever server that is."""
+
+    context: Context
+    endpoint: Endpoint
+    query: str = ""
+    """Raw."""
+    query_key: str = ""
+    """The client's key, where the query holds one."""
+
+    async def answer(self, incoming: Incoming, answer: Answer) -> None:
+        """Answers one request and records it."""
+        context, endpoint = self.context, self.endpoint
+        now = context.clock.now()
+        facts = _first_facts(incoming.headers, endpoint, context, now)
+        learned = _Learned(incoming.headers)
+        if endpoint.as_array:
+            answer = ArrayAnswer(answer)
+        held = None
+        if context.config.storage.durability is Durability.STRICT:
+            answer = held = HeldAnswer(answer)
+        try:
+            inbound, route = await _admit(incoming, self, facts, learned)
+        except ClientError as error:
+            await _refuse(error, endpoint.wire, learned.added_to(facts), answer, context)
+        else:
+            if context.contents is None:
+                await context.relay.serve(inbound, route, answer)
+            else:
+                await _overheard(context.contents, context, inbound, route, answer)
+        if held is not None:
+            await context.spine.safe("storage", SAFE_SECONDS)
+            with suppress(ClientGone):
+                await held.release()
+
+
 async def infer(request: web.Request) -> web.StreamResponse:
     """Answers one inference request of OpenAI's or Anthropic's dialects."""
     return await _infer(request, endpoints.fixed(request))
@@ -90,29 +131,10 @@ async def infer_gemini(request: web.Request) -> web.StreamResponse:
 
 
 async def _infer(request: web.Request, endpoint: Endpoint) -> web.StreamResponse:
-    context = request.app[CONTEXT]
-    now = context.clock.now()
-    headers = list(request.headers.items())
-    facts = _first_facts(headers, endpoint, context, now)
-    learned = _Learned(headers)
     sent = HttpAnswer(request)
-    answer: Answer = ArrayAnswer(sent) if endpoint.as_array else sent
-    held = None
-    if context.config.storage.durability is Durability.STRICT:
-        held = HeldAnswer(answer)
-    try:
-        inbound, route = await _admit(request, headers, endpoint, context, facts, learned)
-    except ClientError as error:
-        await _refuse(error, endpoint.wire, learned.added_to(facts), held or answer, context)
-    else:
-        if context.contents is None:
-            await context.relay.serve(inbound, route, held or answer)
-        else:
-            await _overheard(context.contents, context, inbound, route, held or answer)
-    if held is not None:
-        await context.spine.safe("storage", SAFE_SECONDS)
-        with suppress(ClientGone):
-            await held.release()
+    query, key = request.rel_url.raw_query_string, request.query.get("key", "")
+    inference = Inference(request.app[CONTEXT], endpoint, query, key)
+    await inference.answer(HttpIncoming(request), sent)
     # None only where the client was gone before its answer began: nobody reads this one.
     return sent.response or web.Response(status=CLIENT_CLOSED)
 
@@ -150,20 +172,16 @@ def _first_facts(headers: Headers, endpoint: Endpoint, context: Context, now: Mo
 
 
 async def _admit(
-    request: web.Request,
-    headers: Headers,
-    endpoint: Endpoint,
-    context: Context,
-    facts: Facts,
-    learned: _Learned,
+    incoming: Incoming, inference: Inference, facts: Facts, learned: _Learned
 ) -> tuple[Inbound, RouteState]:
     """The request read and allowed. Raises `ClientError`."""
-    context.access.guard_clients(request.headers)
-    client = context.access.client(client_keys(headers, request.query.get("key", "")))
+    context, endpoint, headers = inference.context, inference.endpoint, incoming.headers
+    context.access.guard_clients(CIMultiDict(headers))
+    client = context.access.client(client_keys(headers, inference.query_key))
     if client is not None:
         learned.client = client.name
         context.access.spend(client, facts.began.instant)
-    body = await _body(request)
+    body = await _body(incoming, context)
     learned.body_bytes = len(body)
     asked = learned.asked = endpoint.wire.read(body)
     route = _route(context, client, asked, facts.began)
@@ -173,7 +191,7 @@ async def _admit(
     inbound = Inbound(
         wire=endpoint.wire,
         path=endpoint.upstream_path,
-        raw_query=_query(request, endpoint.wire, asked),
+        raw_query=_query(inference.query, endpoint.wire, asked),
         raw_headers=headers,
         body=body,
         facts=replace(
@@ -190,25 +208,24 @@ async def _admit(
     return inbound, route
 
 
-def _query(request: web.Request, wire: Wire, asked: Asked) -> str:
+def _query(query: str, wire: Wire, asked: Asked) -> str:
     """Gemini's says how a stream is written, which is the gateway's matter on the way in."""
-    query: str = request.rel_url.raw_query_string
     return with_alt(query, stream=asked.stream) if wire.name == "gemini" else query
 
 
-async def _body(request: web.Request) -> bytes:
+async def _body(incoming: Incoming, context: Context) -> bytes:
     """The decoded body. Raises `ClientError` 413, 415 and 400."""
-    encoding = request.headers.get("Content-Encoding", "").strip().lower()
+    encoding = first_value("content-encoding", incoming.headers).strip().lower()
     if encoding not in ("", "identity", *ENCODINGS):
         message = f"`content-encoding` must be one of {', '.join(ENCODINGS)}, not {encoding!r}."
         raise ClientError(415, "unsupported_encoding", message)
     try:
-        return await request.read()
-    except web.HTTPRequestEntityTooLarge:
-        limit = request.app[CONTEXT].config.server.max_body_bytes
+        return await incoming.body()
+    except BodyTooLarge:
+        limit = context.config.server.max_body_bytes
         message = f"The body is larger than {limit} bytes (`server.max_body_bytes`)."
         raise ClientError(413, "body_too_large", message) from None
-    except web.RequestPayloadError:
+    except BodyBroken:
         message = "The body could not be decoded as its `content-encoding` and length say."
         raise ClientError(400, "invalid_body", message) from None
 

@@ -17,6 +17,10 @@ UNBUFFERED: Headers = [("cache-control", "no-cache"), ("x-accel-buffering", "no"
 """On every stream: proxies in front of the gateway would deliver it in one block."""
 
 
+STALLED_SECONDS = 300.0
+"""A client that takes no byte for so long is gone: its upstream call costs money."""
+
+
 class ClientGone(Exception):
     """The client's connection is closed, or takes nothing any more: raised by `Answer`."""
 

@@ -285,6 +285,12 @@ def traceparent(headers: Headers) -> tuple[str, str, bool] | None:
     return trace_id, span_id, bool(int(flags, 16) & 1)
 
 
+def first_value(name: str, headers: Headers) -> str:
+    """Empty where there is none; `name` in lower case."""
+    values = _values_of(name, headers)
+    return values[0] if values else ""
+
+
 def _first_values(headers: Headers) -> dict[str, str]:
     """By lower-cased name; of a repeated one the first value."""
     return {name.lower(): value for name, value in reversed(headers)}

@@ -236,7 +236,7 @@ def field_paths(value: Any, path: str = "") -> set[str]:
 
 FULL = """
 server: {host: 127.0.0.1, port: 1, workers: 1, max_body_bytes: 2, drain_seconds: 3,
-  keep_alive_seconds: 4}
+  keep_alive_seconds: 4, http_server: own}
 auth:
   clients: [{name: c, key: ck, routes: [x], requests_per_minute: 4}]
   admin_key: ak

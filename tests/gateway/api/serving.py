@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
 import aiohttp
-from aiohttp import web
 
 from gateway.api.access import Access
 from gateway.api.context import Context, History, HistoryQuestionError, HistoryUnavailable, Item
-from gateway.api.routes import application
+from gateway.app_listen import listen
 from gateway.clock import SystemClock
 from gateway.config import Config
 from gateway.config_file import parse
@@ -27,6 +26,7 @@ from gateway.units import Timestamp
 from gateway.upstream.simulated import SimulatedUpstream
 
 SETTINGS: Mapping[str, Any] = {
+    "server": {"drain_seconds": 1},
     "providers": {
         "sunny": {
             "dialect": "simulated",
@@ -177,18 +177,15 @@ async def api(
     spine.attach(sink, batch_seconds=0.01, batch_events_max=100, queue_bytes_max=1 << 20)
     async with spine:
         context = _context(config, spine, history, clock, rng, console or {})
-        runner = web.AppRunner(
-            application(context), handler_cancellation=True, shutdown_timeout=1, access_log=None
-        )
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        try:
-            async with aiohttp.ClientSession() as http:
-                yield Api(context, history, sink, url, http)
-        finally:
-            context.ready = False
-            await runner.cleanup()
+        async with AsyncExitStack() as stack:
+            url = await listen(stack, context, port=0)
+            http = await stack.enter_async_context(aiohttp.ClientSession())
+            stack.callback(_not_ready, context)
+            yield Api(context, history, sink, url, http)
+
+
+def _not_ready(context: Context) -> None:
+    context.ready = False
 
 
 def _context(
