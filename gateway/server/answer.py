@@ -45,14 +45,16 @@ class RawAnswer:
 
     async def write(self, chunk: bytes) -> None:
         connection = self._connection
-        if chunk and not self._bodiless:
-            if self._head:
-                connection.write(b"%b%x\r\n%b\r\n" % (self._head, len(chunk), chunk))
-                self._head = b""
-            else:
-                connection.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+        self._write(chunk)
         if not connection.takes:
             await connection.drained()
+
+    def put(self, chunk: bytes) -> bool:
+        connection = self._connection
+        if not connection.takes or connection.gone:
+            return False
+        self._write(chunk)
+        return True
 
     async def keep_alive(self, frame: bytes) -> None:
         connection = self._connection
@@ -68,6 +70,15 @@ class RawAnswer:
         self.ended = True
         if not connection.takes:
             await connection.drained()
+
+    def _write(self, chunk: bytes) -> None:
+        if not chunk or self._bodiless:
+            return
+        if self._head:
+            self._connection.write(b"%b%x\r\n%b\r\n" % (self._head, len(chunk), chunk))
+            self._head = b""
+        else:
+            self._connection.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
 
     def _begin(self) -> None:
         if self.begun:

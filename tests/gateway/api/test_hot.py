@@ -27,6 +27,9 @@ class Broken:
 
     async def write(self, chunk: bytes) -> None: ...
 
+    def put(self, chunk: bytes) -> bool:
+        return False
+
     async def keep_alive(self, frame: bytes) -> None: ...
 
     async def end(self) -> None: ...

@@ -127,6 +127,20 @@ async def test_a_writer_waits_while_the_client_takes_nothing() -> None:
     assert transport.aborted  # It was never ended.
 
 
+async def test_a_chunk_is_put_where_nothing_need_wait() -> None:
+    owner, connection, transport, answer = await asked()
+    await answer.begin(200, [])
+    assert answer.put(b"x")
+    connection.pause_writing()
+    assert not answer.put(b"y")
+    connection.resume_writing()
+    assert answer.put(b"z")
+    transport.closing = True
+    assert not answer.put(b"y")
+    assert transport.written[1:] == [b"1\r\nz\r\n"]
+    await ended(owner, connection)
+
+
 async def test_a_client_that_takes_nothing_for_long_is_gone() -> None:
     owner, connection, transport, answer = await asked()
     owner.limits = Limits(body_bytes_max=100, stalled_seconds=0.01)
