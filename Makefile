@@ -7,12 +7,14 @@ ARGS ?=
 PYTEST_ARGS ?=
 
 # Debian packages that tests need as programs: real servers, each started and ended by its tests.
-SYSTEM_TEST_PACKAGES := openssl postgresql prometheus prometheus-alertmanager
+SYSTEM_TEST_PACKAGES := openssl postgresql prometheus prometheus-alertmanager nginx-light
+# And that benchmarks need.
+SYSTEM_BENCH_PACKAGES := gcc libc6-dev
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run install test test-deps test-clients lint format check coverage mutation bench bench-peers bench-faults million kill-test trouble-test size-test lock clean
+.PHONY: help run install test test-deps test-clients lint format check coverage mutation bench bench-compare bench-deps bench-peers bench-faults system-packages million kill-test trouble-test size-test lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -30,15 +32,16 @@ AIDER_CAN := $(shell $(PYTHON) -c 'import sys; print("yes" if sys.version_info <
 WITH_AIDER := $(if $(AIDER_CAN),.venv-aider/installed)
 
 test-deps: $(WITH_AIDER) ## programs that tests need: of the system, and aider in .venv-aider
-ifneq ($(strip $(SYSTEM_TEST_PACKAGES)),)
-	@if dpkg -s $(SYSTEM_TEST_PACKAGES) >/dev/null 2>&1; then :; \
+	@$(MAKE) --no-print-directory system-packages SYSTEM_PACKAGES="$(SYSTEM_TEST_PACKAGES)"
+
+system-packages:
+	@if dpkg -s $(SYSTEM_PACKAGES) >/dev/null 2>&1; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
-		apt-get install -y -qq --no-install-recommends $(SYSTEM_TEST_PACKAGES); \
+		apt-get install -y -qq --no-install-recommends $(SYSTEM_PACKAGES); \
 	else \
-		echo "test-deps: please install $(SYSTEM_TEST_PACKAGES); tests that need them will say so" >&2; \
+		echo "please install $(SYSTEM_PACKAGES); what needs them will say so" >&2; \
 	fi
-endif
 
 test-clients: .venv/installed-test .clients/installed ## agents from npm through the gateway, pinned (needs Node 20 and 1.2 GB; minutes)
 	$(BIN)/python -m pytest -o python_files='check_*.py' tests/clients/npm $(PYTEST_ARGS)
@@ -57,8 +60,14 @@ check: lint test ## what CI runs: lint, then the tests
 coverage: .venv/installed-test test-deps ## the tests with their coverage of gateway, storage, dashboards
 	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered $(PYTEST_ARGS)
 
-bench: .venv/installed-test ## figures of this machine beside a plain aiohttp gateway, in a minute (ARGS="core streams")
+bench: .venv/installed-test bench-deps ## all figures beside nginx and a bare aiohttp proxy, half an hour (ARGS="--quick --peers --write paced")
 	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+bench-compare: .venv/installed-test ## what has become worse from one run to another (OLD=a.json NEW=b.json)
+	$(BIN)/python -m tests.benchmarks.compare $(OLD) $(or $(NEW),.bench/latest.json)
+
+bench-deps: ## a compiler for the mock provider and the load; without one they are in Python, and slow
+	@command -v cc >/dev/null || $(MAKE) --no-print-directory system-packages SYSTEM_PACKAGES="$(SYSTEM_BENCH_PACKAGES)"
 
 bench-peers: .venv/installed-test .peers/litellm/installed .peers/portkey/installed ## LiteLLM's proxy and Portkey's gateway into .peers, to be measured too (needs Node 20)
 
@@ -92,7 +101,7 @@ LOCK_FLAGS := --quiet --upgrade --universal --python-version 3.11 --generate-has
 	--no-emit-index-url --no-annotate --custom-compile-command "make lock"
 
 clean: ## remove .venv and all caches
-	rm -rf .venv .venv-aider .clients .peers .million build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf .venv .venv-aider .clients .peers .bench .million build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 
 # Stamps: installing is skipped while no lock file and not pyproject.toml is newer.
 .venv/python:

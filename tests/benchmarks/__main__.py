@@ -1,30 +1,52 @@
-"""`python -m tests.benchmarks`: figures of this machine, within about a minute. Linux only.
+"""`python -m tests.benchmarks`: one interleaved run of everything, as JSON and as tables. Linux only.
 
 Compare ratios, never figures of two runs: whatever else runs on the machine changes all of them.
 """
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import click
 
 from tests.benchmarks import (
+    bar,
     bench_core,
-    bench_requests,
     bench_sinks,
-    bench_start,
-    bench_streams,
     bench_translate,
+    parts,
+    results,
+    rivals,
+    tables,
 )
-from tests.benchmarks.subjects import direct, everyone, pin_load
+from tests.benchmarks.native import PythonDriver, compiler, driver
+from tests.benchmarks.processes import cores
+from tests.benchmarks.run import rigged, run
+from tests.benchmarks.scenarios import SCALES, SCENARIOS, Scenario
+from tests.benchmarks.subjects import PROGRAMS, Kind, direct, kinds, pin_load
 
-PARTS = ("core", "translate", "sinks", "start", "requests", "streams", "latency")
+ALONE = ("core", "sinks", "translate")
+"""Parts without a gateway's process; asked for alone they only print."""
+SHORT = {
+    "requests": ("single-1k", "single-100k"),
+    "streams": ("paced", "burst"),
+    "latency": ("rate-100", "rate-500"),
+}
+
+
+def _names() -> list[str]:
+    return list(dict.fromkeys([*ALONE, *SHORT, *(s.name for s in SCENARIOS), *parts.PARTS]))
 
 
 @click.command()
-@click.argument("parts", nargs=-1, type=click.Choice(PARTS), metavar="[PART]…")
+@click.argument("wanted", nargs=-1, type=click.Choice(_names()), metavar="[PART]…")
+@click.option("--scale", type=click.Choice([*SCALES]), default="full", help="How long it takes.")
+@click.option("--quick", is_flag=True, help="The same as --scale quick: some minutes.")
+@click.option("--peers", is_flag=True, help="With other gateways; first `make bench-peers`.")
+@click.option("--subject", "only", multiple=True, help="Only these, by name; may be repeated.")
 @click.option(
     "--other",
     "others",
@@ -32,38 +54,87 @@ PARTS = ("core", "translate", "sinks", "start", "requests", "streams", "latency"
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Measure the gateway of this checkout as well, in turn with ours.",
 )
-def main(parts: tuple[str, ...], others: tuple[Path, ...]) -> None:
-    """Measure the gateway beside the smallest gateway that aiohttp allows.
+@click.option("--python", is_flag=True, help="Provider and load in Python, compiler or not.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="The JSON file.")
+@click.option("--write", is_flag=True, help="Put the tables into docs/performance.md.")
+def main(
+    wanted: tuple[str, ...],
+    scale: str,
+    quick: bool,
+    peers: bool,
+    only: tuple[str, ...],
+    others: tuple[Path, ...],
+    python: bool,
+    out: Path | None,
+    write: bool,
+) -> None:
+    """Measure the gateway beside nginx and the smallest gateway that aiohttp allows.
 
-    Without PART all of: core, translate, sinks, start, requests, streams, latency.
+    Without PART everything. Parts: scenarios (start, single-1k, rate-100, paced, burst, failover,
+    held-1000, …), short names for some (requests, streams, latency), translate, scrape; and core
+    and sinks, which are printed only.
     """
-    wanted = parts or PARTS
     pin_load()
+    _alone(wanted)
+    if wanted and set(wanted) <= set(ALONE):
+        return
+    scale = "quick" if quick else scale
+    native = compiler() is not None and not python
+    language = "C" if native else "Python"
+    if not native:
+        click.echo("provider and load are in Python: they limit whatever is fast", err=True)
+    found = results.Results(
+        about=results.about(
+            when=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+            scale=scale,
+            languages={"provider": language, "load": language},
+            apart=cores().apart,
+        )
+    )
+    file = out or PROGRAMS / "latest.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+
+    def save(so_far: results.Results) -> None:
+        so_far.bar = bar.as_json(so_far)
+        file.write_text(results.to_json(so_far), encoding="utf-8")
+
+    load = driver(PROGRAMS) if native else PythonDriver()
+    with rigged(load, SCALES[scale], native=native) as (rig, bare):
+        run(
+            rig,
+            bare,
+            found,
+            kinds=_kinds(others, peers=peers, only=only),
+            scenarios=_scenarios(wanted),
+            part_names=[name for name in parts.PARTS if not wanted or name in wanted],
+            save=save,
+        )
+    text = tables.render(found)
+    click.echo(text)
+    click.echo(f"all figures: {file}")
+    if write:
+        tables.write(text)
+
+
+def _alone(wanted: Sequence[str]) -> None:
     if "core" in wanted:
         bench_core.core()
         bench_core.emit()
-    if "translate" in wanted:
+    if "translate" in wanted and set(wanted) <= set(ALONE):
         bench_translate.translate()
     if "sinks" in wanted:
         with TemporaryDirectory() as folder, direct(Path(folder)) as collector:
             bench_sinks.sinks(Path(folder), f"http://127.0.0.1:{collector.port}")
-    if set(wanted) <= {"core", "translate", "sinks"}:
-        return
-    with (
-        TemporaryDirectory(prefix="evenkeel-benchmark-") as folder,
-        everyone(Path(folder), others=others) as subjects,
-    ):
-        if "start" in wanted:
-            bench_start.start(subjects)
-        if "requests" in wanted:
-            bench_requests.throughput(subjects)
-        if "streams" in wanted:
-            bench_streams.paced(subjects)
-            bench_streams.burst(subjects)
-        if "latency" in wanted:
-            bench_requests.added_latency(subjects)
-        if "requests" in wanted or "streams" in wanted:
-            bench_start.after_load(subjects)
+
+
+def _scenarios(wanted: Sequence[str]) -> list[Scenario]:
+    names = {name for each in wanted for name in SHORT.get(each, (each,))}
+    return [each for each in SCENARIOS if not wanted or each.name in names]
+
+
+def _kinds(others: Sequence[Path], *, peers: bool, only: Sequence[str]) -> list[Kind]:
+    found = kinds(others=others) + (rivals.kinds() if peers else [])
+    return [each for each in found if not only or each.name in only]
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ from time import process_time
 from typing import Any
 
 from gateway.wire.translate.registry import translation
-from tests.benchmarks.report import show
+from tests.benchmarks.report import Figures, show
+from tests.benchmarks.scenarios import Rig
 from tests.gateway.wire.translate.litellm_side import REQUESTS, Litellm
 from tests.gateway.wire.translate.recorded import STREAMS, TEXT, sse, whole_answer
 
@@ -27,6 +28,21 @@ MICROS = 1e6
 
 def translate() -> None:
     litellm = Litellm()
+    note = f"CPU; a text of {CHUNKS} chunks, each read and written as JSON; client<-target"
+    show("Translated streams", note, _streams(litellm), base="litellm")
+    note = "CPU; one request with tools and its whole answer; litellm's includes its completion()"
+    show("Translated calls", note, _calls(litellm), base="litellm")
+
+
+def measured(rig: Rig) -> Figures:
+    """As a part of the whole run."""
+    rounds = min(ROUNDS, rig.scale.rounds)
+    litellm = Litellm()
+    streams, calls = _streams(litellm, rounds), _calls(litellm, rounds)
+    return {name: {**streams[name], **calls[name]} for name in streams}
+
+
+def _streams(litellm: Litellm, rounds: int = ROUNDS) -> Figures:
     figures: dict[str, dict[str, list[float]]] = {"ours": {}, "litellm": {}}
     for client, target in REQUESTS:
         name = f"{client}<-{target}"
@@ -35,7 +51,7 @@ def translate() -> None:
         theirs: list[float] = []
         _ours_stream(client, target, stream)
         _all(litellm.stream(client, target, b"".join(stream)))
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             spent = _spent(_ours_stream, client, target, stream, times=OUR_TURNS)
             ours.append(spent / chunks)
             whole = b"".join(stream)
@@ -43,12 +59,10 @@ def translate() -> None:
             theirs.append(spent / chunks)
         figures["ours"][f"{name} us/chunk"] = ours
         figures["litellm"][f"{name} us/chunk"] = theirs
-    note = f"CPU; a text of {CHUNKS} chunks, each read and written as JSON; client<-target"
-    show("Translated streams", note, figures, base="litellm")
-    _calls(litellm)
+    return figures
 
 
-def _calls(litellm: Litellm) -> None:
+def _calls(litellm: Litellm, rounds: int = ROUNDS) -> Figures:
     figures: dict[str, dict[str, list[float]]] = {"ours": {}, "litellm": {}}
     for (client, target), request in REQUESTS.items():
         if client == "responses":
@@ -57,15 +71,14 @@ def _calls(litellm: Litellm) -> None:
         body = json.dumps(request).encode()
         ours: list[float] = []
         theirs: list[float] = []
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             ours.append(_spent(_ours_call, client, target, body, answer, times=OUR_CALLS))
             theirs.append(
                 _spent(_their_call, litellm, client, target, request, answer, times=THEIR_CALLS)
             )
         figures["ours"][f"{client}<-{target} us/call"] = ours
         figures["litellm"][f"{client}<-{target} us/call"] = theirs
-    note = "CPU; one request with tools and its whole answer; litellm's includes its completion()"
-    show("Translated calls", note, figures, base="litellm")
+    return figures
 
 
 def _spent(call: Callable[..., object], *of: object, times: int) -> float:

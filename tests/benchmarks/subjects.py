@@ -1,78 +1,96 @@
-"""What is measured: gateways and the provider behind them, each a process of its own.
+"""Whom the benchmarks measure: processes that are started, pinned, asked until they serve, ended.
 
-Linux only: what a process used is read from /proc. With two cores or more the gateways have one
-for themselves, and the load and the provider share another.
+A `Kind` says how one is started and what it takes part in; `rivals` adds those that are not ours.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter, sleep
 
-from tests.benchmarks.http_bytes import CLIENT_KEY, chat_request
+from tests.benchmarks.gateway_config import ROUTES, gateway_config
+from tests.benchmarks.http_bytes import Steer, request
+from tests.benchmarks.native import compiler, provider_command
+from tests.benchmarks.processes import (
+    QUIET_SECONDS,
+    Watch,
+    cores,
+    cpu_seconds,
+    pin,
+    raise_priority,
+    resident_bytes,
+    tree,
+)
 
 ROOT = Path(__file__).parents[2]
+PROGRAMS = ROOT / ".bench"
+"""Where compiled programs are kept, and results."""
 START_SECONDS_MAX = 20.0
 STOP_SECONDS_MAX = 5.0
+SINKS_SETTLE_SECONDS = 1.2
+"""Spans are collected for a second."""
 _SERVES = re.compile(rb"serves on http://127\.0\.0\.1:(\d+)")
-QUIET_SECONDS = 0.15
-"""Longer than most sinks collect a batch."""
-QUIET_SECONDS_MAX = 1.5
 
-CONFIG = """\
-server: {{host: 127.0.0.1, port: 0, drain_seconds: 1}}
-auth: {{clients: [{{name: benchmark, key: {client_key}}}]}}
-providers:
-  first: {provider}
-  second: {provider}
-routes: [{{name: bench, targets: [first/model-a, second/model-a]}}]
-storage: {{url: "sqlite+aiosqlite:///benchmark.db"}}
-telemetry: {{otlp_endpoint: "{upstream}", trace_sample_ratio: 0.05, log_format: {log_format}}}
-"""
-PROVIDER = (
-    '{{dialect: openai, base_url: "{upstream}/v1", '
-    "credentials: [{{name: one, key: key-one}}, {{name: two, key: key-two}}]}}"
-)
-"""All sinks on: rows, metrics, log lines, and traces of one request in twenty."""
+DIRECT, NGINX, AIOHTTP, EVENKEEL, OFF = "direct", "nginx", "aiohttp", "evenkeel", "all off"
+BASE, VARIANT, FALLS_BACK, TRANSLATES = "base", "variant", "falls back", "translates"
+"""Roles. BASE takes every plain scenario. VARIANT: ours with some sinks, for CPU alone. FALLS_BACK:
+has routes that fall back. TRANSLATES: has targets of another dialect."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """A process that answers chat requests."""
+    """A process, with its children, that answers chat requests."""
 
     name: str
     port: int
     pid: int
     ready_seconds: float
     """From its start to the first answer that came through it."""
+    prefix: str = ""
+    """Of the path, before /v1."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Added to those of each request, or in place of them."""
+    route_headers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """The same, for one route each."""
+    routes: frozenset[str] = frozenset({"bench"})
+    settle_seconds: float = QUIET_SECONDS
+    """How long after the last answer it may still have work that it has put off."""
+
+    def ask(self, steer: Steer, *, route: str = "bench", shape: str = "chat") -> bytes:
+        return request(
+            steer,
+            model=route,
+            shape=shape,
+            prefix=self.prefix,
+            headers={**self.headers, **self.route_headers.get(route, {})},
+        )
+
+    def watch(self) -> Watch:
+        return Watch(self.pid, cores().subject, settle_seconds=self.settle_seconds)
+
+    def alive(self) -> bool:
+        return Path(f"/proc/{self.pid}").exists()
 
     def cpu_seconds(self) -> float:
-        """User and system time of all its threads, ended ones included."""
-        stat = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii")
-        ticks = stat.rpartition(")")[2].split()
-        return (int(ticks[11]) + int(ticks[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_seconds(tree(self.pid))
 
     def resident_megabytes(self) -> float:
-        status = Path(f"/proc/{self.pid}/status").read_text(encoding="utf-8")
-        line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
-        return int(line.split()[1]) / 1024
+        return resident_bytes(tree(self.pid)) / 1e6
 
 
 class Meter:
-    """What a subject used from one reading to the next.
-
-    Its sinks work on after the last answer: a reading waits for them, so that their share is
-    neither lost nor paid by whoever is measured next.
-    """
+    """What a subject used from one reading to the next; a reading waits for its sinks."""
 
     def __init__(self, subject: Subject) -> None:
         self._subject = subject
@@ -81,116 +99,225 @@ class Meter:
 
     def cpu_seconds(self) -> float:
         """Since the last reading."""
-        end = perf_counter() + QUIET_SECONDS_MAX
-        now, before = self._subject.cpu_seconds(), -1.0
-        while now != before and perf_counter() < end:
-            sleep(QUIET_SECONDS)
-            now, before = self._subject.cpu_seconds(), now
+        self._subject.watch().end()
+        now = self._subject.cpu_seconds()
         used, self._mark = now - self._mark, now
         return used
 
 
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Where subjects are started: a folder that is deleted, and the provider's address."""
+
+    folder: Path
+    upstream: str
+
+    def own(self, name: str) -> Path:
+        """A folder for one start of a subject."""
+        number = 0
+        while (folder := self.folder / f"{name.replace(' ', '-')}-{number}").exists():
+            number += 1
+        folder.mkdir(parents=True)
+        return folder
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A subject that can be started, more than once."""
+
+    name: str
+    launch: Callable[[Stage], AbstractContextManager[Subject]]
+    roles: frozenset[str] = frozenset({BASE})
+    skips: frozenset[str] = frozenset()
+    """Scenarios that are beyond it."""
+    cannot: str = ""
+    """Why it cannot be started here."""
+
+
+def kinds(*, others: Sequence[Path] = ()) -> list[Kind]:
+    """Ours and what it is always compared with; `others` are checkouts of the gateway."""
+    missing = "" if shutil.which("nginx") else "nginx is not installed: run `make bench-deps`"
+    ours, variant = frozenset({BASE, FALLS_BACK, TRANSLATES}), frozenset({VARIANT})
+    found = [
+        Kind(NGINX, nginx, cannot=missing),
+        Kind(AIOHTTP, floor),
+        Kind(EVENKEEL, partial(gateway, name=EVENKEEL), ours),
+        Kind("and log lines", partial(gateway, name="and log lines", log="info"), variant),
+        Kind("rows only", partial(gateway, name="rows only", sinks="storage"), variant),
+        Kind("metrics only", partial(gateway, name="metrics only", sinks="metrics"), variant),
+        Kind("spans only", partial(gateway, name="spans only", sinks="traces"), variant),
+        Kind(OFF, partial(gateway, name=OFF, sinks="none"), variant),
+    ]
+    for number, checkout in enumerate(others, 1):
+        name = f"other {number}"
+        found.append(Kind(name, partial(gateway, name=name, checkout=checkout), ours))
+    return found
+
+
 def pin_load() -> None:
-    """This process, and what it starts, to the first core; gateways move to the second."""
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) > 1:
-        os.sched_setaffinity(0, {cores[0]})
+    """This process, and what it starts, to the load's core; subjects move to their own."""
+    pin(0, cores().load)
 
 
 @contextmanager
-def everyone(folder: Path, *, others: tuple[Path, ...] = ()) -> Iterator[list[Subject]]:
-    """The provider itself (`direct`), the floor, the product, and the product of other checkouts."""
-    with ExitStack() as stack:
-        bare = stack.enter_context(direct(folder))
-        upstream = f"http://127.0.0.1:{bare.port}"
-        subjects = [bare, stack.enter_context(_floor(folder, upstream))]
-        for number, checkout in enumerate((ROOT, *others)):
-            name = "product" if number == 0 else f"other {number}"
-            subjects.append(stack.enter_context(product(folder, upstream, checkout, name)))
-        yield subjects
-
-
-@contextmanager
-def direct(folder: Path) -> Iterator[Subject]:
-    """The provider, which also does for a collector."""
-    command = ["-m", "tests.benchmarks.provider"]
-    with _running("direct", command, folder=folder, gateway=False) as subject:
+def direct(folder: Path, *, native: bool | None = None) -> Iterator[Subject]:
+    """The provider, which also does for a collector. `native`: None where there is a compiler."""
+    native = compiler() is not None if native is None else native
+    command = provider_command(PROGRAMS, native=native)
+    with running(DIRECT, command, folder=folder, core=cores().load) as subject:
         yield subject
 
 
 @contextmanager
-def _floor(folder: Path, upstream: str) -> Iterator[Subject]:
-    command = ["-m", "tests.benchmarks.floor", upstream]
-    with _running("floor", command, folder=folder, gateway=True) as subject:
+def floor(stage: Stage) -> Iterator[Subject]:
+    """A: the smallest sensible gateway on aiohttp."""
+    command = [sys.executable, "-m", "tests.benchmarks.floor", stage.upstream]
+    with running(AIOHTTP, command, folder=stage.own(AIOHTTP)) as subject:
         yield subject
 
 
 @contextmanager
-def product(
-    folder: Path, upstream: str, checkout: Path, name: str, *, log_format: str = "console"
+def gateway(
+    stage: Stage, *, name: str, checkout: Path = ROOT, sinks: str = "", log: str = "warning"
 ) -> Iterator[Subject]:
-    """The gateway of a checkout, with a database and a log of its own."""
-    own = folder / name.replace(" ", "-")
-    own.mkdir()
-    text = CONFIG.format(
-        client_key=CLIENT_KEY,
-        provider=PROVIDER.format(upstream=upstream),
-        upstream=upstream,
-        log_format=log_format,
-    )
-    config = own / "evenkeel.yaml"
-    config.write_text(text, encoding="utf-8")
-    command = ["-m", "gateway", "serve", "--config", str(config)]
-    with _running(name, command, folder=own, gateway=True, checkout=checkout) as subject:
-        yield subject
+    """The gateway of a checkout; `sinks`: with these only."""
+    folder, traced = stage.own(name), not sinks or "traces" in sinks
+    config = folder / "evenkeel.yaml"
+    config.write_text(gateway_config(stage.upstream, traced=traced), encoding="utf-8")
+    module = ["tests.benchmarks.variant", sinks] if sinks else ["gateway", "serve"]
+    command = [sys.executable, "-m", *module, "--config", str(config)]
+    level = {"EVENKEEL_LOG_LEVEL": log}
+    with running(name, command, folder=folder, checkout=checkout, environ=level) as subject:
+        yield replace(subject, routes=ROUTES, settle_seconds=SINKS_SETTLE_SECONDS)
 
 
 @contextmanager
-def _running(
+def product(folder: Path, upstream: str, checkout: Path, name: str) -> Iterator[Subject]:
+    """The gateway with all sinks, log lines too."""
+    with gateway(Stage(folder, upstream), name=name, checkout=checkout, log="info") as subject:
+        yield subject
+
+
+NGINX_CONFIG = """\
+worker_processes 1;
+daemon off;
+pid {folder}/nginx.pid;
+error_log {folder}/error.log warn;
+worker_rlimit_nofile 20000;
+events {{ worker_connections 10000; }}
+http {{
+  access_log off;
+  client_body_temp_path {folder}/body;
+  proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi;
+  scgi_temp_path {folder}/scgi;
+  keepalive_requests 100000000;
+  upstream provider {{ server {address}; keepalive 512; keepalive_requests 100000000; }}
+  server {{
+    listen 127.0.0.1:{port};
+    location / {{
+      proxy_pass http://provider;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_buffering off;
+    }}
+  }}
+}}
+"""
+
+
+@contextmanager
+def nginx(stage: Stage) -> Iterator[Subject]:
+    """N: a reverse proxy with one worker."""
+    folder, port = stage.own(NGINX), free_port()
+    address = stage.upstream.removeprefix("http://")
+    config = folder / "nginx.conf"
+    text = NGINX_CONFIG.format(folder=folder, port=port, address=address)
+    config.write_text(text, encoding="utf-8")
+    command = ["nginx", "-e", str(folder / "error.log"), "-p", str(folder), "-c", str(config)]
+    with running(NGINX, command, folder=folder, port=port) as subject:
+        yield subject
+
+
+def free_port() -> int:
+    """One that was free a moment ago, for programs that do not take any and tell it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def running(
     name: str,
-    command: list[str],
+    command: Sequence[str],
     *,
     folder: Path,
-    gateway: bool,
     checkout: Path = ROOT,
+    core: int | None = None,
+    port: int = 0,
+    environ: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+    start_seconds_max: float = START_SECONDS_MAX,
 ) -> Iterator[Subject]:
-    cores = sorted(os.sched_getaffinity(0) | set(range(os.cpu_count() or 1)))
+    """A program from its start to its end. It tells its port, or listens on `port`; requests to it
+    have `headers`."""
+    subject = Subject(name=name, port=port, pid=0, ready_seconds=0, headers=headers or {})
+    log = folder / f"{name.replace(' ', '-')}.log"
     began = perf_counter()
-    log = folder / f"{name}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, *command],
+            command,
             cwd=checkout,
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "", "PYTHONPATH": str(checkout)},
+            env={**os.environ, "PYTHONPATH": str(checkout), **(environ or {})},
             stdout=output,
             stderr=subprocess.STDOUT,
         )
     try:
-        if gateway and len(cores) > 1:
-            os.sched_setaffinity(process.pid, {cores[1]})
-        port = _wait_ready(process, log)
-        yield Subject(name, port, process.pid, perf_counter() - began)
+        pin(process.pid, cores().subject if core is None else core)
+        raise_priority(process.pid)
+        found = _wait_ready(process, log, subject, began + start_seconds_max)
+        took = perf_counter() - began
+        yield replace(subject, port=found, pid=process.pid, ready_seconds=took)
     finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(STOP_SECONDS_MAX)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        _end(process)
 
 
-def _wait_ready(process: subprocess.Popen[bytes], log: Path) -> int:
-    """The port it took, told in its output: one chosen for it could be gone before it listens."""
-    end = perf_counter() + START_SECONDS_MAX
-    while perf_counter() < end and process.poll() is None:
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """The process and its children."""
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(STOP_SECONDS_MAX)
+    except subprocess.TimeoutExpired:
+        for pid in tree(process.pid):
+            os.kill(pid, signal.SIGKILL)
+        process.wait()
+
+
+def _wait_ready(
+    process: subprocess.Popen[bytes], log: Path, subject: Subject, end_at: float
+) -> int:
+    """Its port, once an answer came. One chosen for a program could be gone before it listens, so
+    those that can take any and tell it. Raises RuntimeError."""
+    answer, asked = b"", subject.ask(Steer(size=64))
+    while perf_counter() < end_at and process.poll() is None:
         told = _SERVES.search(log.read_bytes())
-        if told is not None:
-            port = int(told[1])
-            with socket.create_connection(("127.0.0.1", port), timeout=START_SECONDS_MAX) as made:
-                made.sendall(chat_request())
-                if made.recv(64).startswith(b"HTTP/1.1 200"):
-                    return port
-            break
-        sleep(0.01)
-    message = f"{process.args!r} does not serve: {log.read_text(errors='replace')[-2000:]}"
+        port = subject.port or (int(told[1]) if told else 0)
+        if port:
+            answer = _first_answer(port, asked)
+            if answer.startswith(b"HTTP/1.1 200"):
+                return port
+        sleep(0.005)
+    said = log.read_text(errors="replace")[-1500:]
+    message = f"{process.args!r} does not serve: {answer!r} {said}"
     raise RuntimeError(message)
+
+
+def _first_answer(port: int, asked: bytes) -> bytes:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=START_SECONDS_MAX) as made:
+            made.sendall(asked)
+            return made.recv(4096)
+    except OSError:
+        return b""
