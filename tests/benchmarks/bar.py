@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from tests.benchmarks.figures import Spread, ratio, ratios, spread, usable
+from tests.benchmarks.figures import Spread, ratio, spread, usable
 from tests.benchmarks.results import Results
 from tests.benchmarks.subjects import AIOHTTP, EVENKEEL, NGINX, OFF
 
@@ -19,6 +19,8 @@ PORTKEY, LITELLM = "portkey", "litellm"
 """The names of peers' subjects."""
 SINGLE, RATE, PACED, BURST, FAILOVER = "single-1k", "rate-100", "paced", "burst", "failover"
 US_PER_MS = 1000
+TRIED_MIN = 0.9
+"""Share of the requests that the first target must have refused."""
 
 
 class Verdict(StrEnum):
@@ -116,11 +118,13 @@ def _observing(results: Results) -> tuple[Spread | None, Spread | None]:
 
 
 def _share_of_plain(results: Results) -> Spread | None:
-    """What falling back adds, as a share of a plain request's p50."""
+    """What falling back adds, as a share of a plain request's p50; of rounds in which nearly all
+    requests did fall back."""
     return Spread.of(
         [
             each.figures["fallback added p50 us"] / each.figures["plain p50 us"]
             for each in usable(results.of(FAILOVER, EVENKEEL))
+            if each.figures["fallback tried"] >= TRIED_MIN
         ]
     )
 
@@ -268,5 +272,3 @@ _LINES: tuple[Callable[[Results], Line], ...] = (
     _starting,
     _scraping,
 )
-
-__all__ = ["Demand", "Line", "Verdict", "as_json", "lines", "ratios", "verdict"]

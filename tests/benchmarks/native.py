@@ -226,8 +226,11 @@ class PythonDriver:
 
 
 async def _beside(load: Coroutine[Any, Any, Took], meanwhile: Callable[[], None] | None) -> Took:
+    if meanwhile is None:
+        return await load
+
     async def look() -> None:
-        while meanwhile is not None:
+        while True:
             meanwhile()
             await asyncio.sleep(LOOK_SECONDS)
 

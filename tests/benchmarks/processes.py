@@ -12,6 +12,7 @@ from time import perf_counter, sleep
 QUIET_SECONDS = 0.1
 QUIET_SHARE = 0.03
 """A process that uses less than this of a core has nothing left to do."""
+SETTLE_SECONDS_MAX = 5.0
 PRIORITY = -10
 """Of subjects, where that is allowed: other people's processes disturb less."""
 _SCHED_CLOCK = 2
@@ -63,6 +64,15 @@ def tree(pid: int) -> list[int]:
     return found
 
 
+def running_still(pid: int) -> bool:
+    """Not ended, and not waiting to be buried either."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] not in "ZX"
+
+
 def cpu_seconds(pids: list[int]) -> float:
     """Run time by the scheduler's own clock: of all threads, ended ones included, exact to the
     nanosecond. A process that has ended counts nothing."""
@@ -107,11 +117,17 @@ class Watch:
     """Reads what a subject's processes and its core used while it is open.
 
     Sinks work on after the last answer. The end waits for them, so that their share is neither lost
-    nor paid by whoever is measured next: `settle_seconds` at least, `settle_seconds_max` at most.
+    nor paid by whoever is measured next: `settle_seconds` at least (0: not at all), and at most
+    `settle_seconds_max`.
     """
 
     def __init__(
-        self, pid: int, core: int, *, settle_seconds: float, settle_seconds_max: float = 5.0
+        self,
+        pid: int,
+        core: int,
+        *,
+        settle_seconds: float,
+        settle_seconds_max: float = SETTLE_SECONDS_MAX,
     ) -> None:
         self._pids = tree(pid)
         self._core = core
@@ -126,6 +142,8 @@ class Watch:
     def end(self) -> Reading:
         ended = perf_counter()
         least, most = self._settle
+        if not least:
+            most = 0.0
         sleep(least)
         before = -1.0
         while (now := cpu_seconds(self._pids)) - before > QUIET_SHARE * QUIET_SECONDS:

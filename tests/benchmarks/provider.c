@@ -27,12 +27,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { EVENTS_MAX = 256, READ_STEP = 65536, NAMES_MAX = 64, LINE_MAX_ = 1024 };
+enum { EVENTS_MAX = 256, READ_STEP = 65536, NAMES_MAX = 64, TEXT_MAX = 1024, STREAMS_MAX = 65536 };
 
-typedef struct {
-    char *at;
-    size_t used, room;
-} Bytes;
+typedef struct { char *at; size_t used, room; } Bytes;
 
 typedef struct {
     int fd, place;                /* `place` in the heap of paced streams; -1: in none */
@@ -44,8 +41,8 @@ typedef struct {
 } Connection;
 
 static int poller, timer;
-static Connection **heap;
-static int heap_used, heap_room;
+static Connection *heap[STREAMS_MAX];
+static int heap_used;
 static struct { char name[32]; int status; } names[NAMES_MAX];
 static int names_used, failed;
 static Bytes filler;
@@ -58,8 +55,7 @@ static uint64_t now_ns(void) {
 
 static void need(Bytes *b, size_t more) {
     if (b->used + more <= b->room) return;
-    b->room = (b->used + more) * 2;
-    b->at = realloc(b->at, b->room);
+    b->at = realloc(b->at, b->room = (b->used + more) * 2);
     if (!b->at) abort();
 }
 
@@ -68,7 +64,6 @@ static void add(Bytes *b, const char *data, size_t n) {
     memcpy(b->at + b->used, data, n);
     b->used += n;
 }
-
 static void say(Bytes *b, const char *text) { add(b, text, strlen(text)); }
 
 /* -- the heap of paced streams, soonest first ------------------------------------------------- */
@@ -89,14 +84,8 @@ static void sift(int i) {
 }
 
 static void pace(Connection *c) {
-    if (c->place < 0) {
-        if (heap_used == heap_room) {
-            heap_room = heap_room ? heap_room * 2 : 256;
-            heap = realloc(heap, (size_t)heap_room * sizeof *heap);
-            if (!heap) abort();
-        }
-        put(heap_used++, c);
-    }
+    if (heap_used == STREAMS_MAX) abort();
+    put(heap_used++, c);
     sift(c->place);
 }
 
@@ -109,12 +98,8 @@ static void unpace(Connection *c) {
 }
 
 static void arm(void) {
-    struct itimerspec t = {0};
-    if (heap_used) {
-        uint64_t due = heap[0]->due;
-        t.it_value.tv_sec = (time_t)(due / 1000000000u);
-        t.it_value.tv_nsec = (long)(due % 1000000000u) + (due % 1000000000u == 0);
-    }
+    uint64_t due = heap_used ? heap[0]->due : 0; /* 0: it does not ring. */
+    struct itimerspec t = {.it_value = {(time_t)(due / 1000000000u), (long)(due % 1000000000u)}};
     timerfd_settime(timer, TFD_TIMER_ABSTIME, &t, NULL);
 }
 
@@ -135,7 +120,7 @@ static void chunk(Bytes *out, const char *data, size_t n) {
 static void chunk_text(Bytes *out, const char *text) { chunk(out, text, strlen(text)); }
 
 static void stream_head(Connection *c) {
-    char line[LINE_MAX_];
+    char line[TEXT_MAX];
     say(&c->out, "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
                  "transfer-encoding: chunked\r\nx-request-id: req_benchmark\r\n\r\n");
     if (c->anthropic) {
@@ -155,7 +140,7 @@ static void stream_head(Connection *c) {
 }
 
 static void stream_text(Connection *c) {
-    char line[LINE_MAX_];
+    char line[TEXT_MAX];
     unsigned long long at = now_ns();
     int n = c->anthropic
         ? snprintf(line, sizeof line, "event: content_block_delta\ndata: {\"type\":"
@@ -167,7 +152,7 @@ static void stream_text(Connection *c) {
 }
 
 static void stream_end(Connection *c) {
-    char line[LINE_MAX_];
+    char line[TEXT_MAX];
     if (c->anthropic) {
         chunk_text(&c->out,
             "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n"
@@ -188,12 +173,11 @@ static void stream_end(Connection *c) {
     say(&c->out, "0\r\n\r\n");
 }
 
-static void whole(Connection *c, int status, const char *extra, const char *before, size_t fill,
-                  const char *after) {
-    char head[LINE_MAX_];
+static void whole(Connection *c, int status, const char *before, size_t fill, const char *after) {
+    char head[TEXT_MAX];
     int n = snprintf(head, sizeof head, "HTTP/1.1 %d Status\r\ncontent-type: application/json\r\n"
-                     "content-length: %zu\r\nx-request-id: req_benchmark\r\n%s\r\n",
-                     status, strlen(before) + fill + strlen(after), extra);
+                     "content-length: %zu\r\nx-request-id: req_benchmark\r\n\r\n",
+                     status, strlen(before) + fill + strlen(after));
     add(&c->out, head, (size_t)n);
     say(&c->out, before);
     while (filler.used < fill) say(&filler, "A keel keeps a boat upright. ");
@@ -217,21 +201,16 @@ static void single(Connection *c, size_t bytes) {
                 "\"completion_tokens\":126,\"total_tokens\":166}}";
     }
     size_t around = strlen(before) + strlen(after);
-    whole(c, 200, "", before, bytes > around ? bytes - around : 0, after);
+    whole(c, 200, before, bytes > around ? bytes - around : 0, after);
 }
 
 static void failure(Connection *c, int status) {
     failed++;
-    const char *text = c->anthropic
-        ? "{\"type\":\"error\",\"error\":{\"type\":\"rate_limit_error\",\"message\":\"Too many\"}}"
-        : "{\"error\":{\"message\":\"Rate limit reached for model-a\",\"type\":\"requests\","
-          "\"param\":null,\"code\":\"rate_limit_exceeded\"}}";
-    if (status != 429)
-        text = c->anthropic
-            ? "{\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":\"Broken\"}}"
-            : "{\"error\":{\"message\":\"The server had an error\",\"type\":\"server_error\","
-              "\"param\":null,\"code\":null}}";
-    whole(c, status, "", text, 0, "");
+    const char *kind = status == 429 ? "rate_limit_error" : "api_error";
+    char text[TEXT_MAX];
+    snprintf(text, sizeof text, "{\"type\":\"error\",\"error\":{\"message\":\"Rate limit reached\","
+             "\"type\":\"%s\",\"param\":null,\"code\":\"%s\"}}", kind, kind);
+    whole(c, status, text, 0, "");
 }
 
 /* -- requests --------------------------------------------------------------------------------- */
@@ -259,34 +238,31 @@ static void control(Connection *c, const char *path, size_t n) {
     char told[64];
     if (set) *set = atoi(slash + 1);
     snprintf(told, sizeof told, "{\"failed\": %d}", failed);
-    whole(c, set ? 200 : 400, "", told, 0, "");
+    whole(c, set ? 200 : 400, told, 0, "");
 }
 
 static void answer(Connection *c, const char *head, size_t head_n, const char *body, size_t body_n) {
     const char *path = memchr(head, ' ', head_n);
     const char *end = path ? memchr(path + 1, ' ', head_n - (size_t)(path + 1 - head)) : NULL;
-    if (!end) { whole(c, 400, "", "{}", 0, ""); return; }
+    if (!end) { whole(c, 400, "{}", 0, ""); return; }
     size_t n = (size_t)(end - ++path);
     if (n > 9 && !memcmp(path, "/control/", 9)) { control(c, path, n); return; }
-    if (n >= 10 && !memcmp(end - 10, "/v1/traces", 10)) { whole(c, 200, "", "", 0, ""); return; }
+    if (n >= 10 && !memcmp(end - 10, "/v1/traces", 10)) { whole(c, 200, "", 0, ""); return; }
     c->anthropic = n >= 9 && !memcmp(end - 9, "/messages", 9);
     int status = status_of(path, n, head, head_n), chunks = 100, pause = 0, bytes = 1024;
     if (status != 200) { failure(c, status); return; }
     const char *steer = memmem(body, body_n, "steer(", 6);
     if (steer) sscanf(steer + 6, "%d %d %d", &chunks, &pause, &bytes);
-    if (!memmem(body, body_n, "\"stream\":true", 13) && !memmem(body, body_n, "\"stream\": true", 14)) {
-        single(c, (size_t)bytes);
-        return;
-    }
+    int streams = memmem(body, body_n, "\"stream\":true", 13) || memmem(body, body_n, "\"stream\": true", 14);
+    if (!streams) { single(c, (size_t)bytes); return; }
     c->usage = memmem(body, body_n, "include_usage", 13) != NULL;
     c->left = chunks;
     stream_head(c);
-    if (pause) {
-        c->due = now_ns();
+    if (pause) { /* The first comes at once. */
         c->pause = (uint64_t)pause * 1000000u;
+        c->due = now_ns() + c->pause;
         stream_text(c);
         c->left--;
-        c->due += c->pause;
         pace(c);
         return;
     }
@@ -296,22 +272,16 @@ static void answer(Connection *c, const char *head, size_t head_n, const char *b
 
 /* The length of a chunked body that is whole, with its decoding done in place; -1: not yet. */
 static ssize_t dechunk(char *at, size_t n, size_t *raw) {
-    size_t from = 0, to = 0;
-    for (;;) {
-        char *line = memmem(at + from, n - from, "\r\n", 2);
-        if (!line) return -1;
-        size_t size = strtoul(at + from, NULL, 16), start = (size_t)(line - at) + 2;
-        if (start + size + 2 > n) return -1;
-        if (!size) { *raw = start + 2; break; }
-        from = start + size + 2;
-    }
-    for (from = 0;;) { /* Whole: now it may be moved. */
-        char *line = memmem(at + from, n - from, "\r\n", 2);
-        size_t size = strtoul(at + from, NULL, 16), start = (size_t)(line - at) + 2;
-        if (!size) return (ssize_t)to;
-        memmove(at + to, at + start, size);
-        to += size;
-        from = start + size + 2;
+    for (int moves = 0;; moves++) { /* First it is only looked at: it may not be whole. */
+        for (size_t from = 0, to = 0, size = 1, start; size; from = start + size + 2, to += size) {
+            char *line = memmem(at + from, n - from, "\r\n", 2);
+            size = strtoul(at + from, NULL, 16);
+            start = line ? (size_t)(line - at) + 2 : n;
+            if (start + size + 2 > n) return -1;
+            if (moves && !size) return (ssize_t)to;
+            if (moves) memmove(at + to, at + start, size);
+            *raw = start + 2;
+        }
     }
 }
 

@@ -31,7 +31,7 @@ from tests.benchmarks.scenarios import (
     takes_part,
     with_added,
 )
-from tests.benchmarks.subjects import BASE, DIRECT, Kind, Stage, Subject, direct
+from tests.benchmarks.subjects import DIRECT, Kind, Stage, Subject, direct
 
 FOREIGN_SHARE_MAX = 0.08
 """Of the subject's core: a slice in which others used more is disturbed."""
@@ -93,7 +93,9 @@ class Running:
 
     def once(self, scenario: Scenario, name: str, number: int) -> None:
         """A slice of one subject, done anew where others disturbed it."""
-        held = self._held[name]
+        held = self._held.get(name)
+        if held is None:  # It ended in this round, and could not be started anew.
+            return
         best: Slice | None = None
         try:
             for _ in range(self._rig.scale.repeats + 1):
@@ -128,6 +130,13 @@ class Running:
         for beginning, samples in found.samples.items():
             pool = self._held[name].pool.setdefault((scenario, beginning), array("f"))
             pool.extend(samples)
+
+    def part_with(self, left: Sequence[Scenario]) -> None:
+        """Ends those who take part in no scenario that is left."""
+        for name, held in list(self._held.items()):
+            if name != DIRECT and not any(takes_part(held.kind, each) for each in left):
+                held.stack.close()
+                del self._held[name]
 
     def pooled(self, scenario: str) -> None:
         """The percentiles of all rounds together, for those too rare for one round."""
@@ -181,8 +190,9 @@ def run(
             if any(takes_part(kind, scenario) for scenario in scenarios):
                 click.echo(f"starting {kind.name}", err=True)
                 running.start(kind)
-        for scenario in scenarios:
+        for place, scenario in enumerate(scenarios):
             _scenario(running, scenario, results, scenario.rounds(rig.scale))
+            running.part_with(scenarios[place + 1 :])
             save(results)
     finally:
         running.close()
@@ -228,6 +238,3 @@ def _part(rig: Rig, name: str, results: Results) -> None:
     if why:
         click.echo(f"  {name}: {why}", err=True)
         results.troubles.append(f"part {name}: {why}")
-
-
-__all__ = ["BASE", "rigged", "run"]

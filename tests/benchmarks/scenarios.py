@@ -18,10 +18,9 @@ from tests.benchmarks.figures import of_sorted
 from tests.benchmarks.http_bytes import SINGLE_BYTES, Steer
 from tests.benchmarks.load import Took
 from tests.benchmarks.native import Driver
-from tests.benchmarks.processes import Reading
+from tests.benchmarks.processes import Reading, Watch, cores
 from tests.benchmarks.subjects import (
     BASE,
-    DIRECT,
     FALLS_BACK,
     TRANSLATES,
     VARIANT,
@@ -62,6 +61,8 @@ class Scale:
     warm_seconds: float = 1.0
     repeats: int = 1
     """So often a disturbed slice is done once more."""
+    settles: bool = True
+    """Whether work that subjects put off is waited for."""
 
 
 FULL = Scale("full", 5, 2.0, {100: 10.0, 500: 4.0})
@@ -82,7 +83,7 @@ SMOKE = Scale(
     0.05,
     {100: 0.1, 500: 0.05},
     streams=0.04,
-    held=(1000,),
+    settles=False,
     held_rounds=1,
     start_rounds=1,
     warm_seconds=0.02,
@@ -114,6 +115,10 @@ class Rig:
     driver: Driver
     scale: Scale
     stage: Stage
+
+    def watch(self, subject: Subject) -> Watch:
+        settle = subject.settle_seconds if self.scale.settles else 0.0
+        return Watch(subject.pid, cores().subject, settle_seconds=settle)
 
     def share(self, count: int) -> int:
         return max(2, round(count * self.scale.streams))
@@ -162,7 +167,7 @@ def _answers(took: Took, reading: Reading, *, prefix: str = "") -> Slice:
 
 def _saturated(rig: Rig, subject: Subject, *, size: int) -> Slice:
     steer = Steer(size=size)
-    watch = subject.watch()
+    watch = rig.watch(subject)
     took = rig.driver.closed(
         subject.port,
         subject.ask(steer),
@@ -177,7 +182,7 @@ def _saturated(rig: Rig, subject: Subject, *, size: int) -> Slice:
 
 def _at_rate(rig: Rig, subject: Subject, *, per_second: int, route: str = "bench") -> Slice:
     steer = Steer()
-    watch = subject.watch()
+    watch = rig.watch(subject)
     took = rig.driver.rate(
         subject.port,
         subject.ask(steer, route=route),
@@ -210,7 +215,7 @@ def _chunks(took: Took, reading: Reading) -> Slice:
 def _paced(rig: Rig, subject: Subject, *, route: str = "bench", shape: str = "chat") -> Slice:
     steer = Steer(chunks=rig.share(STREAM_CHUNKS), pause_ms=PACE_MS)
     request = subject.ask(steer, route=route, shape=shape)
-    watch = subject.watch()
+    watch = rig.watch(subject)
     took = rig.driver.once(
         subject.port,
         request,
@@ -224,7 +229,7 @@ def _paced(rig: Rig, subject: Subject, *, route: str = "bench", shape: str = "ch
 def _burst(rig: Rig, subject: Subject, *, route: str = "bench", shape: str = "chat") -> Slice:
     steer = Steer(chunks=rig.share(STREAM_CHUNKS))
     request = subject.ask(steer, route=route, shape=shape)
-    watch = subject.watch()
+    watch = rig.watch(subject)
     took = rig.driver.closed(
         subject.port,
         request,
@@ -239,7 +244,7 @@ def _held(rig: Rig, subject: Subject, *, streams: int) -> Slice:
     """The most memory while they are open, beside what there was before, is the streams'."""
     count = rig.share(streams)
     steer = Steer(chunks=rig.share(SLOW_CHUNKS), pause_ms=SLOW_PAUSE_MS)
-    watch = subject.watch()
+    watch = rig.watch(subject)
     before = watch.resident_bytes()
     most = [before]
     took = rig.driver.once(
@@ -300,7 +305,7 @@ def _started(rig: Rig, kind: Kind) -> Slice:
         figures = {"ready s": subject.ready_seconds, "start CPU s": subject.cpu_seconds()}
         sleep(IDLE_SECONDS * min(1.0, rig.scale.saturate_seconds))
         figures["idle MB"] = subject.resident_megabytes()
-        watch = subject.watch()
+        watch = rig.watch(subject)
         sleep(IDLE_SECONDS * min(1.0, rig.scale.saturate_seconds))
         reading = watch.end()
         figures["idle core used"] = reading.cpu_seconds / reading.seconds
@@ -390,6 +395,3 @@ def with_added(figures: dict[str, float], directly: Mapping[str, float]) -> None
 
 def takes_part(kind: Kind, scenario: Scenario) -> bool:
     return bool(kind.roles & scenario.roles) and scenario.name not in kind.skips
-
-
-__all__ = ["DIRECT", "SCENARIOS", "Rig", "Scenario", "Slice"]

@@ -30,6 +30,7 @@ from tests.benchmarks.processes import (
     pin,
     raise_priority,
     resident_bytes,
+    running_still,
     tree,
 )
 
@@ -76,11 +77,8 @@ class Subject:
             headers={**self.headers, **self.route_headers.get(route, {})},
         )
 
-    def watch(self) -> Watch:
-        return Watch(self.pid, cores().subject, settle_seconds=self.settle_seconds)
-
     def alive(self) -> bool:
-        return Path(f"/proc/{self.pid}").exists()
+        return running_still(self.pid)
 
     def cpu_seconds(self) -> float:
         return cpu_seconds(tree(self.pid))
@@ -99,7 +97,8 @@ class Meter:
 
     def cpu_seconds(self) -> float:
         """Since the last reading."""
-        self._subject.watch().end()
+        core, settle = cores().subject, self._subject.settle_seconds
+        Watch(self._subject.pid, core, settle_seconds=settle).end()
         now = self._subject.cpu_seconds()
         used, self._mark = now - self._mark, now
         return used
