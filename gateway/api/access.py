@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from hashlib import sha256
 from hmac import compare_digest
 from ipaddress import ip_address
@@ -69,13 +70,12 @@ class Access:
         """
         if not self._clients:
             return None
-        found = None
         for key in keys:
-            found = found or self._clients.get(_digest(key))
-        if found is None:
-            message = "The gateway does not know this API key: send one of `auth.clients`."
-            raise ClientError(401, "invalid_api_key", message)
-        return found
+            found = self._clients.get(_digest(key))
+            if found is not None:
+                return found
+        message = "The gateway does not know this API key: send one of `auth.clients`."
+        raise ClientError(401, "invalid_api_key", message)
 
     def spend(self, client: Client, now: Instant) -> None:
         """Counts one request. Raises `RateExceeded`."""
@@ -98,7 +98,7 @@ class Access:
             raise ClientError(401, "invalid_admin_key", message)
 
     def guard_clients(self, headers: Mapping[str, str]) -> None:
-        """Before an inference request. Raises `ClientError` 403."""
+        """Before an inference request; names in lower case. Raises `ClientError` 403."""
         if not self._clients:
             self._guard(headers)
 
@@ -109,30 +109,34 @@ class Access:
 
     def _guard(self, headers: Mapping[str, str]) -> None:
         """Where no key is asked for, what a browser brings from other sites stays out."""
-        host = headers.get("Host", "")
+        host = headers.get("host", "")
         name = _host_name(host)
-        if not self._is_local(name):
+        if not (name == self._host or _is_local(name)):
             message = (
                 f"Without keys the gateway answers to this machine's names only, not to {name!r}."
             )
             raise ClientError(403, "foreign_host", message)
-        origin = headers.get("Origin")
+        origin = headers.get("origin")
         if origin and _is_foreign(origin, host.lower()):
             message = f"Pages of {origin!r} may not use a gateway without keys."
             raise ClientError(403, "foreign_origin", message)
 
-    def _is_local(self, name: str) -> bool:
-        if not name or name in ("localhost", self._host) or name.endswith(".localhost"):
-            return True
-        try:
-            return ip_address(name).is_loopback
-        except ValueError:
-            return False
-
 
 def may_use(client: Client | None, model: str) -> bool:
     """Whether the client's `routes` permit that name."""
-    return client is None or any(fnmatchcase(model, glob) for glob in client.routes)
+    if client is None or "*" in client.routes:
+        return True
+    return any(fnmatchcase(model, glob) for glob in client.routes)
+
+
+@lru_cache(maxsize=256)
+def _is_local(name: str) -> bool:
+    if not name or name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def _is_foreign(origin: str, host: str) -> bool:
@@ -143,6 +147,7 @@ def _is_foreign(origin: str, host: str) -> bool:
     return False
 
 
+@lru_cache(maxsize=256)
 def _host_name(host: str) -> str:
     """The name in a `Host` header, without port and brackets."""
     return (urlsplit(f"//{host}").hostname or "").lower() if "@" not in host else host

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from gateway.api.access import Access
+from gateway.api.ids import RequestIds
 from gateway.config import Config
 from gateway.events import Event
 from gateway.relay.loop import Relay
@@ -111,9 +112,13 @@ class Context:
     """Where prompts and answers are kept for their spans; None: they are not."""
     ready: bool = False
     """Started, and not yet asked to stop."""
+    request_ids: RequestIds = field(init=False)
     internal_errors: int = 0
     tails: int = 0
     """Event streams being followed."""
+
+    def __post_init__(self) -> None:
+        self.request_ids = RequestIds(self.rng)
 
     def silence(self) -> float:
         """The longest on a stream, as configured now."""

@@ -12,8 +12,6 @@ from difflib import get_close_matches
 from math import ceil
 
 from aiohttp import web
-from msgspec.structs import replace
-from multidict import CIMultiDict
 
 from gateway.api import endpoints, ids
 from gateway.api.access import RateExceeded, may_use
@@ -35,18 +33,8 @@ from gateway.routing.steps import Facts
 from gateway.telemetry.content import Content, Contents
 from gateway.units import Moment
 from gateway.wire.base import Asked, ClientError, ErrorAnswer, Wire
-from gateway.wire.conversation import Conversation, conversation
-from gateway.wire.headers import (
-    Headers,
-    client_keys,
-    client_retries,
-    deadline_seconds,
-    first_value,
-    no_fallback,
-    session,
-    traceparent,
-    with_alt,
-)
+from gateway.wire.conversation import NOTHING_KNOWN, conversation
+from gateway.wire.headers import ClientHeaders, client_keys, with_alt
 
 MODEL_CHARS_MAX = 200
 """Of what the history keeps of a model's name."""
@@ -58,27 +46,89 @@ ENCODINGS = ("gzip", "deflate", "br", "zstd")
 """Of request bodies; one at a time, which is what clients use."""
 
 
-@dataclass(slots=True)
 class _Learned:
     """What reading a request has brought to light so far; a refused one's row tells that much."""
 
-    headers: Headers
-    client: str = ""
-    body_bytes: int = 0
-    asked: Asked | None = None
+    __slots__ = (
+        "asked",
+        "began",
+        "body_bytes",
+        "client",
+        "endpoint",
+        "headers",
+        "parent_span_id",
+        "request_id",
+        "span_id",
+        "trace_id",
+    )
 
-    def added_to(self, facts: Facts) -> Facts:
-        asked = self.asked
-        return replace(
-            facts,
-            session=session(self.headers, asked.session_of_user) or asked.session
-            if asked
-            else facts.session,
+    def __init__(self, incoming: Incoming, endpoint: Endpoint, context: Context) -> None:
+        began, rng = context.clock.now(), context.rng
+        headers = ClientHeaders(incoming.headers)
+        caller = headers.traceparent()
+        self.began = began
+        self.endpoint = endpoint
+        self.headers = headers
+        self.request_id = context.request_ids(began.timestamp)
+        self.trace_id = caller[0] if caller else ids.trace_id(rng)
+        self.span_id = ids.span_id(rng)
+        self.parent_span_id = caller[1] if caller else ""
+        self.client = ""
+        self.body_bytes = 0
+        self.asked: Asked | None = None
+
+    def facts(self) -> Facts:
+        """Of a request that is refused."""
+        asked, headers = self.asked, self.headers
+        if asked is None:
+            return self._facts(headers.session(), "", stream=False)
+        named = headers.session(asked.session_of_user) or asked.session
+        return self._facts(named, asked.model, stream=asked.stream)
+
+    def _facts(self, session: str, model: str, *, stream: bool) -> Facts:
+        return Facts(
+            request_id=self.request_id,
+            trace_id=self.trace_id,
+            span_id=self.span_id,
+            parent_span_id=self.parent_span_id,
+            session=session,
             client=self.client,
-            requested_model=asked.model[:MODEL_CHARS_MAX] if asked else "",
-            stream=asked.stream if asked else False,
+            endpoint=self.endpoint.path,
+            dialect=self.endpoint.wire.name,
+            requested_model=model[:MODEL_CHARS_MAX],
+            stream=stream,
             body_tokens=self.body_bytes // BYTES_PER_TOKEN,
             bytes_received=self.body_bytes,
+            began=self.began,
+        )
+
+    def admitted(self, asked: Asked, body: bytes) -> Facts:
+        """Of one that goes on. Raises `ClientError`."""
+        headers, endpoint = self.headers, self.endpoint
+        session = headers.session(asked.session_of_user) or asked.session
+        hashed = endpoint.talks and not session
+        begun = conversation(body) if hashed else NOTHING_KNOWN
+        return Facts(
+            request_id=self.request_id,
+            trace_id=self.trace_id,
+            span_id=self.span_id,
+            parent_span_id=self.parent_span_id,
+            session=session,
+            client=self.client,
+            endpoint=endpoint.path,
+            dialect=endpoint.wire.name,
+            requested_model=asked.model[:MODEL_CHARS_MAX],
+            stream=asked.stream,
+            body_tokens=self.body_bytes // BYTES_PER_TOKEN,
+            bytes_received=self.body_bytes,
+            began=self.began,
+            conversation=begun.opening,
+            continued=begun.continued,
+            first_turn=bool(begun.opening) and not begun.continued,
+            reasoning=asked.reasoning,
+            deadline_seconds=headers.deadline_seconds(),
+            no_fallback=headers.no_fallback(),
+            client_retries=headers.client_retries(),
         )
 
 
@@ -96,18 +146,16 @@ class Inference:
     async def answer(self, incoming: Incoming, answer: Answer) -> None:
         """Answers one request and records it."""
         context, endpoint = self.context, self.endpoint
-        now = context.clock.now()
-        facts = _first_facts(incoming.headers, endpoint, context, now)
-        learned = _Learned(incoming.headers)
+        learned = _Learned(incoming, endpoint, context)
         if endpoint.as_array:
             answer = ArrayAnswer(answer)
         held = None
         if context.config.storage.durability is Durability.STRICT:
             answer = held = HeldAnswer(answer)
         try:
-            inbound, route = await _admit(incoming, self, facts, learned)
+            inbound, route = await _admit(incoming, self, learned)
         except ClientError as error:
-            await _refuse(error, endpoint.wire, learned.added_to(facts), answer, context)
+            await _refuse(error, endpoint.wire, learned.facts(), answer, context)
         else:
             if context.contents is None:
                 await context.relay.serve(inbound, route, answer)
@@ -152,58 +200,29 @@ async def _overheard(
         contents.keep(facts.request_id, content)
 
 
-def _first_facts(headers: Headers, endpoint: Endpoint, context: Context, now: Moment) -> Facts:
-    caller = traceparent(headers)
-    return Facts(
-        request_id=ids.request_id(now.timestamp, context.rng),
-        trace_id=caller[0] if caller else ids.trace_id(context.rng),
-        span_id=ids.span_id(context.rng),
-        parent_span_id=caller[1] if caller else "",
-        session=session(headers),
-        client="",
-        endpoint=endpoint.path,
-        dialect=endpoint.wire.name,
-        requested_model="",
-        stream=False,
-        body_tokens=0,
-        bytes_received=0,
-        began=now,
-    )
-
-
 async def _admit(
-    incoming: Incoming, inference: Inference, facts: Facts, learned: _Learned
+    incoming: Incoming, inference: Inference, learned: _Learned
 ) -> tuple[Inbound, RouteState]:
     """The request read and allowed. Raises `ClientError`."""
-    context, endpoint, headers = inference.context, inference.endpoint, incoming.headers
-    context.access.guard_clients(CIMultiDict(headers))
-    client = context.access.client(client_keys(headers, inference.query_key))
+    context, endpoint, headers = inference.context, inference.endpoint, learned.headers
+    access = context.access
+    access.guard_clients(headers.first)
+    client = access.client(client_keys(headers.first, inference.query_key))
     if client is not None:
         learned.client = client.name
-        context.access.spend(client, facts.began.instant)
-    body = await _body(incoming, context)
+        access.spend(client, learned.began.instant)
+    body = await _body(incoming, headers, context)
     learned.body_bytes = len(body)
     asked = learned.asked = endpoint.wire.read(body)
-    route = _route(context, client, asked, facts.began)
-    known = learned.added_to(facts)
-    hashed = endpoint.talks and not known.session
-    begun = conversation(body) if hashed else Conversation()
+    route = _route(context, client, asked, learned.began)
     inbound = Inbound(
         wire=endpoint.wire,
         path=endpoint.upstream_path,
         raw_query=_query(inference.query, endpoint.wire, asked),
-        raw_headers=headers,
+        raw_headers=headers.pairs,
         body=body,
-        facts=replace(
-            known,
-            conversation=begun.opening,
-            continued=begun.continued,
-            first_turn=bool(begun.opening) and not begun.continued,
-            reasoning=asked.reasoning,
-            deadline_seconds=deadline_seconds(headers),
-            no_fallback=no_fallback(headers),
-            client_retries=client_retries(headers),
-        ),
+        facts=learned.admitted(asked, body),
+        crossing=headers.upstream,
     )
     return inbound, route
 
@@ -213,9 +232,9 @@ def _query(query: str, wire: Wire, asked: Asked) -> str:
     return with_alt(query, stream=asked.stream) if wire.name == "gemini" else query
 
 
-async def _body(incoming: Incoming, context: Context) -> bytes:
+async def _body(incoming: Incoming, headers: ClientHeaders, context: Context) -> bytes:
     """The decoded body. Raises `ClientError` 413, 415 and 400."""
-    encoding = first_value("content-encoding", incoming.headers).strip().lower()
+    encoding = headers.first.get("content-encoding", "").strip().lower()
     if encoding not in ("", "identity", *ENCODINGS):
         message = f"`content-encoding` must be one of {', '.join(ENCODINGS)}, not {encoding!r}."
         raise ClientError(415, "unsupported_encoding", message)

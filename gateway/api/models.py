@@ -12,7 +12,7 @@ from gateway.api.endpoints import is_google
 from gateway.api.errors import json_response
 from gateway.config import Client
 from gateway.wire.base import ClientError
-from gateway.wire.headers import client_keys
+from gateway.wire.headers import client_keys, first_values
 
 SINCE = "2026-01-01T00:00:00Z"
 SINCE_SECONDS = 1_767_225_600
@@ -73,7 +73,7 @@ def _client(request: web.Request) -> Client | None:
     try:
         access.guard_clients(request.headers)
         return access.client(
-            client_keys(list(request.headers.items()), request.query.get("key", ""))
+            client_keys(first_values(request.headers.items()), request.query.get("key", ""))
         )
     except ClientError as error:
         raise (web.HTTPForbidden if error.status == 403 else web.HTTPUnauthorized) from error

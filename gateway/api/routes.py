@@ -10,7 +10,7 @@ from gateway.api import console, control, explain, history, inference, models, o
 from gateway.api.context import CONTEXT, Context
 from gateway.api.endpoints import ENDPOINTS, GEMINI_ROOTS
 from gateway.api.errors import SDK_ROOTS, error_response, not_supported, tell_errors
-from gateway.wire.headers import client_keys
+from gateway.wire.headers import client_keys, first_values
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -75,7 +75,7 @@ def admin(handler: Handler) -> Handler:
     async def guarded(request: web.Request) -> web.StreamResponse:
         access = request.app[CONTEXT].access
         access.guard_admin(request.headers)
-        access.admin(client_keys(list(request.headers.items()), ""))
+        access.admin(client_keys(first_values(request.headers.items()), ""))
         return await handler(request)
 
     return guarded

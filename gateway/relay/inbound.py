@@ -39,6 +39,8 @@ class Inbound:
     raw_headers: Sequence[tuple[str, str]]
     body: bytes
     facts: Facts
+    crossing: list[tuple[str, str]] | None = None
+    """Those of `raw_headers` that go upstream, where they are known already."""
     query: str = field(init=False)
     """Without the client's key."""
     upstream_headers: list[tuple[str, str]] = field(init=False)
@@ -54,7 +56,8 @@ class Inbound:
 
     def __post_init__(self) -> None:
         self.query = to_upstream_query(self.raw_query)
-        self.upstream_headers = to_upstream(self.raw_headers)
+        known = self.crossing
+        self.upstream_headers = to_upstream(self.raw_headers) if known is None else known
 
     def asked_as_is(self, provider: Provider) -> bool:
         """Whether `provider` is asked in the client's own dialect."""

@@ -125,10 +125,15 @@ class Heads:
         written, colon, value = line.partition(":")
         mark, name = self._marks.get(written) or self._mark(written)
         value = value.strip(" \t")
-        if not colon or _too_long(line) or (not value.isprintable() and _CONTROLS.search(value)):
+        long = len(line) > LINE_CHARS_MAX
+        if (
+            not colon
+            or (long and _too_long(line))
+            or (not value.isprintable() and _CONTROLS.search(value))
+        ):
             return _ODD, (name, value)
         read = mark & ~_FRESH, (name, value)
-        if not mark & _FRESH and len(line) <= LINE_CHARS_MAX:
+        if not mark & _FRESH and not long:
             if len(self._lines) >= LINES_MAX:
                 self._lines.clear()
             self._lines[line] = read

@@ -212,6 +212,18 @@ def _session(fields: _Fields) -> str:
     continued; the end user is last: one may have several conversations at once.
     """
     conversation = fields.conversation
+    if (
+        fields.session_id
+        is conversation
+        is fields.prompt_cache_key
+        is fields.client_metadata
+        is fields.previous_response_id
+        is fields.request
+        is fields.safety_identifier
+        is fields.user
+        is None
+    ):
+        return ""  # As most bodies have it.
     if isinstance(conversation, dict):
         conversation = conversation.get("id")
     return (

@@ -46,38 +46,61 @@ class Conversation(NamedTuple):
     first turn, when there is no answer yet."""
 
 
+NOTHING_KNOWN = Conversation()
+
+
 def conversation(body: bytes) -> Conversation:
     """The hashes of a body's conversation; never raises."""
     try:
         opening = _OPENING_DECODER.decode(body)
-        turns = _turns(bytes(opening.messages or opening.contents or opening.input))
-        roles = [_role(turn) for turn in turns]
+        turns = opening.messages or opening.contents or opening.input
+        if _is_text(turns):  # As Responses take it: one turn of the user.
+            listed, user, answer = [turns], 0, -1
+        else:
+            listed = _LIST_DECODER.decode(turns)
+            user, answer = _first_two(listed)
     except (ValueError, RecursionError):
-        return Conversation()
-    if "user" not in roles:
-        return Conversation()
+        return NOTHING_KNOWN
+    if user < 0:
+        return NOTHING_KNOWN
     system = opening.system or opening.instructions or opening.systemInstruction
-    digest = blake2b(digest_size=8)
-    for part in (system, opening.tools, *turns[: roles.index("user") + 1]):
-        digest.update(bytes(part))
-        digest.update(b"\0")
+    parts = (system, opening.tools, *listed[: user + 1], b"")
+    digest = blake2b(b"\0".join(parts), digest_size=8)
     begun = f"c_{digest.hexdigest()}"
-    answer = next((n for n, role in enumerate(roles) if role in _ANSWERS), None)
-    if answer is None:
+    if answer < 0:
         return Conversation(begun)
-    digest.update(bytes(turns[answer]))
+    digest.update(listed[answer])
     return Conversation(begun, f"c_{digest.hexdigest()}")
 
 
-def _turns(value: bytes) -> list[msgspec.Raw]:
-    """A text alone, as Responses take it, is one turn of the user."""
-    return [msgspec.Raw(value)] if value[:1] == b'"' else _LIST_DECODER.decode(value)
+def _first_two(turns: list[msgspec.Raw]) -> tuple[int, int]:
+    """Where the first turn of the user is, and the first answer; -1 for one that is not."""
+    user = answer = -1
+    for place, turn in enumerate(turns):
+        role = _role(turn)
+        if role == "user":
+            if user < 0:
+                user = place
+        elif answer < 0 and role in _ANSWERS:
+            answer = place
+        if user >= 0 and answer >= 0:
+            break
+    return user, answer
 
 
-def _role(turn: msgspec.Raw) -> object:
-    if bytes(memoryview(turn)[:1]) == b'"':
-        return "user"
-    message = _MESSAGE_DECODER.decode(turn)
-    if message.role is None and message.type in _ANSWER_ITEMS:
-        return "assistant"
-    return message.role
+def _role(turn: msgspec.Raw) -> str:
+    try:
+        message = _MESSAGE_DECODER.decode(turn)
+    except msgspec.ValidationError:
+        if _is_text(turn):
+            return "user"
+        raise
+    role = message.role
+    if isinstance(role, str):
+        return role
+    kind = message.type
+    return "assistant" if role is None and isinstance(kind, str) and kind in _ANSWER_ITEMS else ""
+
+
+def _is_text(value: msgspec.Raw) -> bool:
+    return bytes(memoryview(value)[:1]) == b'"'

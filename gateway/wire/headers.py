@@ -7,7 +7,8 @@ listed here with its reason. Names are compared without case, values are never c
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import TypeAlias
 from urllib.parse import unquote_plus
 
@@ -16,6 +17,8 @@ from gateway.wire.body import session_id
 
 Headers: TypeAlias = Sequence[tuple[str, str]]
 """Name and value, in order; repeated names stay repeated."""
+Values: TypeAlias = Mapping[str, str]
+"""The first value of each header, by its name in lower case."""
 
 ANTHROPIC_VERSION_DEFAULT = "2023-06-01"
 """For clients that send none; the last version under which every parameter is accepted."""
@@ -126,6 +129,17 @@ _SESSION_AGENTS = re.compile(r"(?:codex|pi)\b|codex_", re.IGNORECASE)
 
 DEADLINE_SECONDS_MAX = 1e9
 """Beyond this a number of seconds is no time that anybody will wait."""
+_KEY_HEADERS = ("x-api-key", "x-goog-api-key", "api-key")
+_TELLS_SESSION, _TELLS_TRACE, _TELLS_WISH, _TELLS_HOP = 1, 2, 4, 8
+_TELLING = {
+    **dict.fromkeys((*_OWN_SESSION_HEADERS, *_SESSION_HEADERS), _TELLS_SESSION),
+    "x-client-request-id": _TELLS_SESSION,
+    "traceparent": _TELLS_TRACE,
+    "x-evenkeel-deadline-seconds": _TELLS_WISH,
+    "x-evenkeel-no-fallback": _TELLS_WISH,
+    "x-stainless-retry-count": _TELLS_WISH,
+    "connection": _TELLS_HOP,
+}
 _UNSET = frozenset({"", "0", "false", "no", "off"})
 _BEARER = re.compile(r"bearer +(\S+)", re.IGNORECASE)
 _VERSION_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -133,19 +147,71 @@ _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f
 _KEY_PARAMETERS = frozenset({"key", "api_key", "api-key", "access_token"})
 
 
-def client_keys(headers: Headers, query_key: str) -> list[str]:
+class ClientHeaders:
+    """A client's headers, gone through once.
+
+    `first`: the first value of each, by names in lower case. `upstream`: what goes to a provider,
+    without any credential.
+    """
+
+    __slots__ = ("_told", "first", "pairs", "upstream")
+
+    def __init__(self, pairs: Headers) -> None:
+        first: dict[str, str] = {}
+        upstream = []
+        told = 0
+        for pair in pairs:
+            lower, crosses, telling = _crossing(pair[0])
+            first.setdefault(lower, pair[1])
+            told |= telling
+            if crosses:
+                upstream.append(pair)
+        if told & _TELLS_HOP and any(
+            lower != "keep-alive" for lower in map(str.lower, _values_of("connection", pairs))
+        ):
+            upstream = to_upstream(pairs)
+        self.pairs = pairs
+        self.first = first
+        self.upstream = upstream
+        self._told = told
+
+    def session(self, of_user: str = "") -> str:
+        return session(self.first, of_user) if self._told & _TELLS_SESSION else of_user
+
+    def traceparent(self) -> tuple[str, str, bool] | None:
+        return traceparent(self.pairs) if self._told & _TELLS_TRACE else None
+
+    def deadline_seconds(self) -> float | None:
+        """Raises `ClientError`."""
+        return deadline_seconds(self.first) if self._told & _TELLS_WISH else None
+
+    def no_fallback(self) -> bool:
+        return bool(self._told & _TELLS_WISH) and no_fallback(self.first)
+
+    def client_retries(self) -> int:
+        return client_retries(self.first) if self._told & _TELLS_WISH else 0
+
+
+@lru_cache(maxsize=1024)
+def _crossing(name: str) -> tuple[str, bool, int]:
+    """In lower case, whether it goes upstream, and what it tells the gateway itself."""
+    lower = name.lower()
+    passes = lower not in _NOT_TO_UPSTREAM and not lower.startswith(_NOT_TO_UPSTREAM_PREFIXES)
+    return lower, passes, _TELLING.get(lower, 0)
+
+
+def client_keys(values: Values, query_key: str) -> list[str]:
     """The keys a client may have meant for us, likeliest first; each one once."""
-    values = _first_values(headers)
-    bearer = _BEARER.fullmatch(values.get("authorization", "").strip())
-    candidates = [
-        bearer[1] if bearer else "",
-        values.get("x-api-key", "").strip(),
-        values.get("x-goog-api-key", "").strip(),
-        values.get("api-key", "").strip(),
-        query_key.strip(),
-    ]
+    said = values.get("authorization")
+    bearer = _BEARER.fullmatch(said.strip()) if said else None
+    found = [bearer[1]] if bearer else []
+    found.extend([values[name].strip() for name in _KEY_HEADERS if name in values])
+    if query_key:
+        found.append(query_key.strip())
     # Not printable: undecodable bytes, which no key holds and no hash could be made of.
-    return list(dict.fromkeys(key for key in candidates if key and key.isprintable()))
+    if len(found) == 1:
+        return found if found[0] and found[0].isprintable() else []
+    return list(dict.fromkeys([key for key in found if key and key.isprintable()]))
 
 
 def to_upstream(headers: Headers) -> list[tuple[str, str]]:
@@ -177,6 +243,8 @@ def wants_events(query: str) -> bool:
 
 def to_upstream_query(query: str) -> str:
     """A raw query string without the parameters that may hold the client's key."""
+    if not query:
+        return ""
     return "&".join(
         part
         for part in query.split("&")
@@ -195,7 +263,7 @@ def credential_header(dialect: str, headers: Headers, key: str) -> tuple[str, st
     if dialect == "gemini" and not key.startswith(GOOGLE_TOKEN):
         return "x-goog-api-key", key
     if dialect == "anthropic" and not key.startswith("sk-ant-oat"):
-        version = _first_values(headers).get("anthropic-version", "").strip()
+        version = first_values(headers).get("anthropic-version", "").strip()
         # ISO dates sort as text. Anything else is no version we know to want the new form.
         if not _VERSION_DATE.fullmatch(version) or version < ANTHROPIC_VERSION_BEARER:
             return "x-api-key", key
@@ -204,7 +272,7 @@ def credential_header(dialect: str, headers: Headers, key: str) -> tuple[str, st
 
 def default_version(dialect: str, headers: Headers) -> tuple[str, str] | None:
     """The `anthropic-version` to add; None where it is not needed or the client sent its own."""
-    if dialect != "anthropic" or _first_values(headers).get("anthropic-version", "").strip():
+    if dialect != "anthropic" or first_values(headers).get("anthropic-version", "").strip():
         return None
     return "anthropic-version", ANTHROPIC_VERSION_DEFAULT
 
@@ -221,12 +289,11 @@ def to_client(headers: Headers) -> list[tuple[str, str]]:
     ]
 
 
-def session(headers: Headers, of_user: str = "") -> str:
+def session(values: Values, of_user: str = "") -> str:
     """The client's session id from its headers; empty if it gave none that can be used.
 
     `of_user`: the one in the body's `metadata.user_id`, which stands among them.
     """
-    values = _first_values(headers)
     for name in _OWN_SESSION_HEADERS:
         if found := session_id(values.get(name)):
             return found
@@ -241,12 +308,12 @@ def session(headers: Headers, of_user: str = "") -> str:
     return ""
 
 
-def deadline_seconds(headers: Headers) -> float | None:
+def deadline_seconds(values: Values) -> float | None:
     """How long the client will wait for the first content; None if it does not say.
 
     Raises `ClientError` 400 for what is no such time: a limit that is not kept is worse than none.
     """
-    value = _first_values(headers).get("x-evenkeel-deadline-seconds")
+    value = values.get("x-evenkeel-deadline-seconds")
     if value is None:
         return None
     try:
@@ -259,15 +326,15 @@ def deadline_seconds(headers: Headers) -> float | None:
     return seconds
 
 
-def no_fallback(headers: Headers) -> bool:
+def no_fallback(values: Values) -> bool:
     """Whether the client wants the first target's answer or its error, and nobody else's."""
-    value = _first_values(headers).get("x-evenkeel-no-fallback", "")
+    value = values.get("x-evenkeel-no-fallback", "")
     return value.strip().lower() not in _UNSET
 
 
-def client_retries(headers: Headers) -> int:
+def client_retries(values: Values) -> int:
     """How often the client's SDK has asked already; 0 if it does not say."""
-    value = _first_values(headers).get("x-stainless-retry-count", "")
+    value = values.get("x-stainless-retry-count", "")
     return int(value) if value.isascii() and value.isdigit() and len(value) <= 3 else 0
 
 
@@ -285,15 +352,9 @@ def traceparent(headers: Headers) -> tuple[str, str, bool] | None:
     return trace_id, span_id, bool(int(flags, 16) & 1)
 
 
-def first_value(name: str, headers: Headers) -> str:
-    """Empty where there is none; `name` in lower case."""
-    values = _values_of(name, headers)
-    return values[0] if values else ""
-
-
-def _first_values(headers: Headers) -> dict[str, str]:
+def first_values(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
     """By lower-cased name; of a repeated one the first value."""
-    return {name.lower(): value for name, value in reversed(headers)}
+    return {name.lower(): value for name, value in reversed(list(headers))}
 
 
 def _values_of(wanted: str, headers: Headers) -> list[str]:

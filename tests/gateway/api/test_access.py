@@ -86,12 +86,12 @@ FOREIGN = ["evil.example", "10.0.0.1", "localhost.evil.example", "127.0.0.1.nip.
 
 def test_without_keys_only_this_machine_s_names_are_served() -> None:
     for host in LOCAL:
-        OPEN.guard_clients({"Host": host})
-        OPEN.guard_admin({"Host": host})
+        OPEN.guard_clients({"host": host})
+        OPEN.guard_admin({"host": host})
     for host in FOREIGN:
         for guard in (OPEN.guard_clients, OPEN.guard_admin):
             with pytest.raises(ClientError) as caught:
-                guard({"Host": host})
+                guard({"host": host})
             assert (caught.value.status, caught.value.code) == (403, "foreign_host")
 
 
@@ -107,7 +107,7 @@ def test_without_keys_only_this_machine_s_names_are_served() -> None:
     ],
 )
 def test_without_keys_pages_of_other_sites_stay_out(origin: str, *, foreign: bool) -> None:
-    headers = {"Host": "localhost:8080", "Origin": origin}
+    headers = {"host": "localhost:8080", "origin": origin}
     if not foreign:
         OPEN.guard_clients(headers)
         return
@@ -117,9 +117,9 @@ def test_without_keys_pages_of_other_sites_stay_out(origin: str, *, foreign: boo
 
 
 def test_with_keys_nobody_is_kept_out_by_name() -> None:
-    KEYED.guard_clients({"Host": "evil.example", "Origin": "https://evil.example"})
-    KEYED.guard_admin({"Host": "evil.example", "Origin": "null"})
+    KEYED.guard_clients({"host": "evil.example", "origin": "https://evil.example"})
+    KEYED.guard_admin({"host": "evil.example", "origin": "null"})
     half = Access(Auth(clients=(ONE,)), host="127.0.0.1")
-    half.guard_clients({"Host": "evil.example"})
+    half.guard_clients({"host": "evil.example"})
     with pytest.raises(ClientError):  # State and history are open then: to this machine only.
-        half.guard_admin({"Host": "evil.example"})
+        half.guard_admin({"host": "evil.example"})

@@ -6,11 +6,13 @@ from hypothesis import strategies as st
 
 from gateway.wire.base import ClientError
 from gateway.wire.headers import (
+    ClientHeaders,
     client_keys,
     client_retries,
     credential_header,
     deadline_seconds,
     default_version,
+    first_values,
     no_fallback,
     session,
     to_client,
@@ -29,14 +31,14 @@ def test_client_keys_are_collected_in_order_and_once() -> None:
         ("x-api-key", "one"),
         ("AUTHORIZATION", "bearer  one"),
     ]
-    assert client_keys(headers, "five") == ["one", "three", "four", "five"]
+    assert client_keys(first_values(headers), "five") == ["one", "three", "four", "five"]
 
 
 @pytest.mark.parametrize(
     "value", ["", "Bearer", "Bearer ", "Basic abc", "sk-1", "Bearer a b", "Bearer a\udce9"]
 )
 def test_what_is_no_bearer_token_is_no_key(value: str) -> None:
-    assert client_keys([("Authorization", value)], "") == []
+    assert client_keys(first_values([("Authorization", value)]), "") == []
 
 
 KEPT_TO_UPSTREAM = [
@@ -157,12 +159,12 @@ ORDER = [
 @pytest.mark.parametrize("first", range(len(ORDER)))
 def test_the_most_telling_session_header_wins(first: int) -> None:
     headers = [(name, f"id-{name}") for name in reversed(ORDER[first:])]
-    assert session(headers) == f"id-{ORDER[first]}"
+    assert session(first_values(headers)) == f"id-{ORDER[first]}"
 
 
 def test_a_session_id_that_cannot_be_used_gives_way_to_the_next() -> None:
     headers = [("x-evenkeel-session", "x" * 257), ("x-session-id", "a\x07"), ("session-id", "s")]
-    assert session(headers) == "s"
+    assert session(first_values(headers)) == "s"
 
 
 @pytest.mark.parametrize(
@@ -180,7 +182,7 @@ def test_the_client_request_id_is_a_session_only_for_agents_that_keep_it(
     agent: str, originator: str, found: str
 ) -> None:
     headers = [("user-agent", agent), ("originator", originator), ("x-client-request-id", "thread")]
-    assert session(headers) == found
+    assert session(first_values(headers)) == found
 
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -228,55 +230,60 @@ def test_two_traceparents_are_none() -> None:
     st.text(st.characters()),
 )
 def test_no_headers_whatever_raise(headers: list[tuple[str, str]], text: str) -> None:
-    for key in client_keys(headers, text):
+    for key in client_keys(first_values(headers), text):
         key.encode()
     to_upstream(headers)
     to_client(headers)
     to_upstream_query(text)
-    session(headers).encode()
+    session(first_values(headers)).encode()
     traceparent(headers)
+    read = ClientHeaders(headers)
+    assert read.upstream == to_upstream(headers)
+    assert read.first == first_values(headers)
+    assert read.session(text) == session(read.first, text)
+    assert read.traceparent() == traceparent(headers)
     default_version("anthropic", headers)
     credential_header("anthropic", headers, text)
 
 
 def test_a_client_s_deadline_is_read_from_its_header() -> None:
-    assert deadline_seconds([]) is None
-    assert deadline_seconds([("X-Evenkeel-Deadline-Seconds", " 2.5 ")]) == 2.5
+    assert deadline_seconds({}) is None
+    assert deadline_seconds(first_values([("X-Evenkeel-Deadline-Seconds", " 2.5 ")])) == 2.5
 
 
 @pytest.mark.parametrize("value", ["", "soon", "0", "-1", "nan", "inf", "1e9"])
 def test_a_deadline_that_is_no_time_is_the_client_s_fault(value: str) -> None:
     with pytest.raises(ClientError, match="deadline-seconds") as caught:
-        deadline_seconds([("x-evenkeel-deadline-seconds", value)])
+        deadline_seconds(first_values([("x-evenkeel-deadline-seconds", value)]))
     assert (caught.value.status, caught.value.code) == (400, "invalid_request")
 
 
 @pytest.mark.parametrize("value", ["1", "true", "yes"])
 def test_a_client_may_want_no_fallback(value: str) -> None:
-    assert no_fallback([("X-Evenkeel-No-Fallback", value)])
+    assert no_fallback(first_values([("X-Evenkeel-No-Fallback", value)]))
 
 
 @pytest.mark.parametrize("value", ["", "0", "False", "no", "off"])
 def test_a_header_that_says_no_changes_nothing(value: str) -> None:
-    assert not no_fallback([("x-evenkeel-no-fallback", value)])
-    assert not no_fallback([])
+    assert not no_fallback(first_values([("x-evenkeel-no-fallback", value)]))
+    assert not no_fallback(first_values([]))
 
 
 @pytest.mark.parametrize(
     ("value", "retries"), [("2", 2), ("0", 0), ("", 0), ("-1", 0), ("²", 0), ("9999", 0), ("x", 0)]
 )
 def test_an_sdk_says_how_often_it_has_asked_already(value: str, retries: int) -> None:
-    assert client_retries([("X-Stainless-Retry-Count", value)]) == retries
-    assert client_retries([]) == 0
+    assert client_retries(first_values([("X-Stainless-Retry-Count", value)])) == retries
+    assert client_retries(first_values([])) == 0
 
 
 def test_a_user_s_session_in_the_body_stands_behind_the_operator_s_and_before_codex_s() -> None:
     for name in ("x-evenkeel-session", "x-session-id", "x-claude-code-session-id"):
-        assert session([(name, "header")], "user") == "header"
+        assert session(first_values([(name, "header")]), "user") == "header"
     for name in ("session-id", "session_id", "thread-id", "conversation_id", "x-session-affinity"):
-        assert session([(name, "header")], "user") == "user"
-        assert session([(name, "header")]) == "header"
-    assert session([], "user") == "user"
+        assert session(first_values([(name, "header")]), "user") == "user"
+        assert session(first_values([(name, "header")])) == "header"
+    assert session(first_values([]), "user") == "user"
 
 
 def test_gemini_s_key_travels_in_its_own_header_unless_it_is_a_token() -> None:
@@ -293,3 +300,32 @@ def test_gemini_s_streams_are_asked_for_as_events_whatever_the_client_wants() ->
     assert wants_events("$alt=sse")
     assert not wants_events("alt=json")
     assert not wants_events("")
+
+
+def test_going_through_them_once_tells_the_same() -> None:
+    headers = [
+        ("Traceparent", f"00-{TRACE}-{SPAN}-01"),
+        ("User-Agent", "codex_exec/1"),
+        ("X-Client-Request-Id", "thread"),
+        ("x-client-request-id", "another"),
+        ("X-Evenkeel-Deadline-Seconds", "2"),
+        ("X-Evenkeel-No-Fallback", "1"),
+        ("X-Stainless-Retry-Count", "3"),
+        ("Authorization", "Bearer k"),
+        ("Connection", "Keep-Alive"),
+    ]
+    read = ClientHeaders(headers)
+    assert (read.session(), read.deadline_seconds(), read.client_retries()) == ("thread", 2.0, 3)
+    assert read.no_fallback()
+    assert read.traceparent() == (TRACE, SPAN, True)
+    assert read.upstream == to_upstream(headers)
+    hop = [("connection", "keep-alive"), ("Connection", "x-hop, close"), ("X-Hop", "1"), ("b", "2")]
+    assert ClientHeaders(hop).upstream == to_upstream(hop) == [("b", "2")]
+    nothing = ClientHeaders([])
+    assert (nothing.session("u"), nothing.deadline_seconds(), nothing.client_retries()) == (
+        "u",
+        None,
+        0,
+    )
+    assert not nothing.no_fallback()
+    assert nothing.traceparent() is None
