@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from hashlib import blake2b
 from typing import Final, Literal
 
-from sqlalchemy import ColumnElement, Table, and_, or_
+from sqlalchemy import ColumnElement, Table, and_, literal_column, or_
 
 from gateway.events import (
     AttemptFinished,
@@ -42,6 +42,8 @@ SETS: Final = {
 """Filters that take several values, separated by commas, and the values there are, if closed."""
 NAMES: Final = ("route", "provider", "target", "credential", "session", "request_id")
 FILTERS: Final = (*TIMES, *SETS, *NAMES)
+BUSY: Final = ("requests", "attempts")
+"""Tables with so many rows that they have indexes of the rare ones only."""
 
 Order = Literal["asc", "desc"]
 Filters = Mapping[str, str | int]
@@ -131,7 +133,7 @@ def _condition(
         case "failure", list():
             # A switch or cooldown has as its reason the failure that caused it.
             places = [columns[place] for place in ("failure", "reason") if place in columns]
-            if table.name in ("requests", "attempts"):
+            if table.name in BUSY:
                 places = [columns.failure]
             return or_(*(place.in_(value) for place in places))
         case "target", str():
@@ -139,8 +141,19 @@ def _condition(
         case "provider", str():
             return _of_provider(table, value)
         case _, list():
-            return columns[name].in_(value) if name in columns else None
+            return _known_rare(table, name, value) if name in columns else None
+        case "session", str() if value and table.name in BUSY:
+            return and_(columns.session == value, columns.session != literal_column("''"))
     return columns[name] == value if name in columns else None
+
+
+def _known_rare(table: Table, name: str, values: list[str]) -> Condition:
+    """Says again, in the words of the index of rare outcomes, that these are such."""
+    column = table.c[name]
+    found = column.in_(values)
+    if name == "outcome" and table.name in BUSY and AttemptOutcome.OK not in values:
+        return and_(found, column != literal_column("'ok'"))
+    return found
 
 
 def _of_kind(table: Table, kinds: list[str], *, whole: bool) -> Condition | None:

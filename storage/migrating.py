@@ -23,7 +23,7 @@ class Migrations:
         return self.revisions[-1]
 
 
-MIGRATIONS: Final = Migrations(Path(__file__).parent / "migrations", ("0001", "0002"))
+MIGRATIONS: Final = Migrations(Path(__file__).parent / "migrations", ("0001", "0002", "0003"))
 """Kept here so that Alembic need not be loaded to find that there is nothing to do."""
 
 

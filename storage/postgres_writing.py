@@ -14,9 +14,9 @@ from typing import Any, Final
 import asyncpg  # type: ignore[import-untyped]
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.events import Event
+from gateway.events import Event, Stamped
 from storage.rows import Row
-from storage.statements import INSERTS, UPSERTS
+from storage.statements import INSERTS, UPSERTS, plan
 
 _INSERTS: Final = {kind: statement.postgres_many() for kind, statement in INSERTS.items()}
 _INSERT_ONE: Final = {kind: statement.postgres() for kind, statement in INSERTS.items()}
@@ -87,6 +87,16 @@ class PostgresBackend:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self.place = repr(engine.url.render_as_string(hide_password=True))
+
+    async def store(self, batch: Sequence[Stamped]) -> int:
+        async with self.transaction() as transaction:
+            events, folds = plan(batch, after=await transaction.id_before(len(batch)))
+            new = 0
+            for kind, rows in events.items():
+                new += await transaction.insert(kind, rows)
+            for kind, rows in folds.items():
+                await transaction.fold(kind, rows)
+        return new
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[PostgresTransaction]:

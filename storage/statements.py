@@ -6,14 +6,18 @@ swallow faulty rows as well.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Float, Integer
 
-from gateway.events import CooldownEnded, CooldownStarted, Event
+from gateway.events import CooldownEnded, CooldownStarted, Event, Stamped
 from storage.models import TABLES, Flag
-from storage.rows import BEGUN, FOLDED, KINDS, OVER, PLANNED, Layout, fold, layout
+from storage.rows import BEGUN, FOLDED, KINDS, OVER, PLANNED, Layout, Row, fold, layout
+
+Work = dict[type[Event], list[Row]]
+"""Kind → its rows, in the order in which they are to be stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +25,10 @@ class Statement:
     layout: Layout
     conflict: str
 
-    def sqlite(self) -> str:
-        marks = ", ".join("?" * len(self.layout.columns))
-        return f"{self._into()} VALUES ({marks}) {self.conflict}"
+    def sqlite(self, rows: int = 1) -> str:
+        """So many rows, given as one list of all their values."""
+        marks = f"({', '.join('?' * len(self.layout.columns))})"
+        return f"{self._into()} VALUES {', '.join([marks] * rows)} {self.conflict}"
 
     def postgres(self) -> str:
         """One row."""
@@ -81,3 +86,15 @@ def _upsert(kind: type[Event]) -> Statement:
 
 INSERTS: Final = {kind: _insert(kind) for kind in KINDS.values()}
 UPSERTS: Final = {kind: _upsert(kind) for kind in FOLDED}
+
+
+def plan(batch: Sequence[Stamped], *, after: int) -> tuple[Work, Work]:
+    """The rows of these events themselves, and those of the cooldowns they tell of."""
+    events: Work = {}
+    folds: Work = {}
+    for number, stamped in enumerate(batch, start=after + 1):
+        kind = type(stamped.event)
+        events.setdefault(kind, []).append(INSERTS[kind].layout.values(number, stamped))
+        if kind in FOLDED:
+            folds.setdefault(kind, []).append(UPSERTS[kind].layout.values(number, stamped))
+    return events, folds

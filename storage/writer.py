@@ -18,26 +18,21 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.events import Event, Stamped
 from storage.models import StorageError
-from storage.rows import FOLDED, Row, clean
-from storage.statements import INSERTS, UPSERTS
-
-Work = dict[type[Event], list[Row]]
-"""Kind → its rows, in the order in which they are to be stored."""
+from storage.rows import Row, clean
+from storage.statements import plan
 
 log = logging.getLogger(__name__)
 
 
 class Transaction(Protocol):
+    """One in which each row is stored by itself."""
+
     async def id_before(self, events: int) -> int:
         """The id behind which so many may be given out. Asked first, and once."""
 
-    async def insert(self, kind: type[Event], rows: Sequence[Row]) -> int:
-        """How many were not there yet."""
-
-    async def fold(self, kind: type[Event], rows: Sequence[Row]) -> None: ...
-
     async def insert_one(self, kind: type[Event], row: Row) -> int:
-        """After an error the transaction goes on; so too with `fold_one`."""
+        """How many were not there yet. After an error the transaction goes on; so too with
+        `fold_one`."""
 
     async def fold_one(self, kind: type[Event], row: Row) -> None: ...
 
@@ -51,6 +46,9 @@ class Backend(Protocol):
     """Else what says that it does not take a value."""
     errors: tuple[type[Exception], ...]
     """All that it may raise."""
+
+    async def store(self, batch: Sequence[Stamped]) -> int:
+        """All of the batch in one transaction; how many events were not there yet."""
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]: ...
 
@@ -77,7 +75,7 @@ class Writer:
             return
         try:
             try:
-                self.written += await self._store(batch)
+                self.written += await self._backend.store(batch)
             except self._backend.trouble:
                 raise
             except self._backend.refusals:
@@ -99,21 +97,11 @@ class Writer:
         finally:
             await self._engine.dispose()
 
-    async def _store(self, batch: Sequence[Stamped]) -> int:
-        async with self._backend.transaction() as transaction:
-            events, folds = _plan(batch, after=await transaction.id_before(len(batch)))
-            new = 0
-            for kind, rows in events.items():
-                new += await transaction.insert(kind, rows)
-            for kind, rows in folds.items():
-                await transaction.fold(kind, rows)
-        return new
-
     async def _store_carefully(self, batch: Sequence[Stamped]) -> tuple[int, int]:
         """Row by row: how many were new, and how many not even `clean` could make acceptable."""
         new = refused = 0
         async with self._backend.transaction() as transaction:
-            events, folds = _plan(batch, after=await transaction.id_before(len(batch)))
+            events, folds = plan(batch, after=await transaction.id_before(len(batch)))
             for kind, row in ((kind, row) for kind, rows in events.items() for row in rows):
                 try:
                     new += await transaction.insert_one(kind, clean(row))
@@ -145,15 +133,3 @@ def backend(engine: AsyncEngine) -> Backend:
 
 def _cause(error: Exception) -> BaseException | None:
     return error.orig if isinstance(error, DBAPIError) else error
-
-
-def _plan(batch: Sequence[Stamped], *, after: int) -> tuple[Work, Work]:
-    """The rows of these events themselves, and those of the cooldowns they tell of."""
-    events: Work = {}
-    folds: Work = {}
-    for number, stamped in enumerate(batch, start=after + 1):
-        kind = type(stamped.event)
-        events.setdefault(kind, []).append(INSERTS[kind].layout.values(number, stamped))
-        if kind in FOLDED:
-            folds.setdefault(kind, []).append(UPSERTS[kind].layout.values(number, stamped))
-    return events, folds

@@ -29,8 +29,8 @@ NOBODY = 65534
 ONE_MORE = """
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 
 
 def upgrade() -> None:
@@ -65,8 +65,8 @@ def with_one_more(folder: Path, script: str = ONE_MORE) -> Migrations:
     """Our migrations and one more, as a later version would have them."""
     scripts = folder / "migrations"
     shutil.copytree(MIGRATIONS.folder, scripts, ignore=shutil.ignore_patterns("__pycache__"))
-    (scripts / "versions" / "0003_flavour.py").write_text(script)
-    return Migrations(scripts, (*MIGRATIONS.revisions, "0003"))
+    (scripts / "versions" / "0004_flavour.py").write_text(script)
+    return Migrations(scripts, (*MIGRATIONS.revisions, "0004"))
 
 
 async def test_a_fresh_file_has_all_tables_and_the_newest_schema(tmp_path: Path) -> None:
@@ -144,17 +144,17 @@ async def test_an_older_schema_is_copied_and_migrated_with_its_rows(tmp_path: Pa
     await database.close()
 
     newer = with_one_more(tmp_path)
-    with pytest.raises(StorageError, match=r"has schema 0002, not 0003; run `evenkeel migrate`"):
+    with pytest.raises(StorageError, match=r"has schema 0003, not 0004; run `evenkeel migrate`"):
         await open_database(Storage(), folder=tmp_path, migrations=newer, read_only=True)
     database = await open_database(Storage(), folder=tmp_path, migrations=newer)
     await database.close()
-    backup = tmp_path / "evenkeel.db.0002.1.backup"
+    backup = tmp_path / "evenkeel.db.0003.1.backup"
     assert database.backup == backup
     assert execute(database.path, "SELECT request_id, flavour FROM attempts") == [
         ("some request_id", None)
     ]
-    assert execute(database.path, "SELECT version_num FROM alembic_version") == [("0003",)]
-    assert execute(backup, "SELECT version_num FROM alembic_version") == [("0002",)]
+    assert execute(database.path, "SELECT version_num FROM alembic_version") == [("0004",)]
+    assert execute(backup, "SELECT version_num FROM alembic_version") == [("0003",)]
     assert execute(backup, "SELECT request_id FROM attempts") == [("some request_id",)]
 
     database = await open_database(Storage(), folder=tmp_path, migrations=newer)
@@ -169,9 +169,9 @@ async def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path: Path) 
     for number in (1, 2):
         with pytest.raises(StorageError, match="nowhere"):
             await open_database(Storage(), folder=tmp_path, migrations=broken)
-        assert (tmp_path / f"evenkeel.db.0002.{number}.backup").exists()
+        assert (tmp_path / f"evenkeel.db.0003.{number}.backup").exists()
     assert ddl(path) == before
-    assert execute(path, "SELECT version_num FROM alembic_version") == [("0002",)]
+    assert execute(path, "SELECT version_num FROM alembic_version") == [("0003",)]
 
 
 async def test_a_file_of_another_program_is_left_alone(tmp_path: Path) -> None:

@@ -27,7 +27,13 @@ ASKED = {
     "outcome": "failed",
     "failure": "overloaded",
 }
+COMMON = "most rows have one of a few values: found by going through them, the newest first"
 BY_ID = {
+    **{
+        (table, name): COMMON
+        for table in ("requests", "attempts")
+        for name in ("route", "provider", "target", "credential")
+    },
     ("attempts", "kind"): "tried or skipped: half of the rows each, found by going through them",
     ("requests", "kind"): "all of them",
     ("cooldowns", "kind"): "all of them",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from gateway.config import Storage
 from gateway.events import (
@@ -96,6 +96,7 @@ def test_whatever_its_values(tables: Path) -> None:
     connection = sqlite3.connect(tables, isolation_level=None)
     connection.row_factory = sqlite3.Row
 
+    @settings(deadline=None)
     @given(any_event())
     def check(event: Event) -> None:
         (given_,) = batch(event)

@@ -26,7 +26,7 @@ async def test_a_transaction_that_fails_leaves_nothing_behind(
     async def fail() -> None:
         async with found.transaction() as transaction:
             assert await transaction.id_before(1) == 0
-            assert await transaction.insert(AttemptFinished, [row]) == 1
+            assert await transaction.insert_one(AttemptFinished, row) == 1
             assert await transaction.insert_one(AttemptFinished, row) == 0
             raise LookupError
 
