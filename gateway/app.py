@@ -67,6 +67,8 @@ CATCH_UP_SECONDS = 2.0
 """At the start, for what the process before this one could not store."""
 QUEUE_BYTES_MAX = 32 * 1024 * 1024
 """Of one sink: about fifty thousand events, minutes of a busy gateway."""
+BATCH_EVENTS_MAX = 2000
+"""In tens of milliseconds there are fewer; after a pause a batch is not endless."""
 CONSOLE_TYPES = {
     ".html": "text/html",
     ".css": "text/css",
@@ -235,28 +237,14 @@ def _attach(spine: Spine, config: Config, store: Store) -> tuple[MetricsSink, Tr
     journal = Journal(journal_path(store.path))
     ahead = Ahead(ahead_path(store.path))
     ahead.hand_over(journal)
-    spine.attach(
-        store,
-        batch_seconds=0.03,
-        batch_events_max=100,
-        queue_bytes_max=QUEUE_BYTES_MAX,
-        rescue=journal,
-        urgent=URGENT,
-        notes=ahead,
+    attach = partial(
+        spine.attach, batch_events_max=BATCH_EVENTS_MAX, queue_bytes_max=QUEUE_BYTES_MAX
     )
-    spine.attach(
-        metrics, batch_seconds=0.02, batch_events_max=2000, queue_bytes_max=QUEUE_BYTES_MAX
-    )
-    spine.attach(
-        LogSink(config.telemetry.log_format),
-        batch_seconds=0.05,
-        batch_events_max=500,
-        queue_bytes_max=QUEUE_BYTES_MAX,
-    )
+    attach(store, batch_seconds=0.03, rescue=journal, urgent=URGENT, notes=ahead)
+    attach(metrics, batch_seconds=0.1)  # Who scrapes waits for what is on its way.
+    attach(LogSink(config.telemetry.log_format), batch_seconds=0.1)
     if traces is not None:
-        spine.attach(
-            traces, batch_seconds=1.0, batch_events_max=2000, queue_bytes_max=QUEUE_BYTES_MAX
-        )
+        attach(traces, batch_seconds=1.0)
     return metrics, traces
 
 

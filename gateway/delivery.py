@@ -11,11 +11,11 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from itertools import islice, takewhile
 from random import Random
 from typing import Final
 
-from gateway.delivery_parts import Limits, Notes, Rescue, Sink, SinkStats
+from gateway.delivery_parts import Limits, Notes, Rescue, Sink, SinkStats, size_of
+from gateway.delivery_waiting import Flag
 from gateway.events import DataGap, Event, Stamped
 from gateway.units import Clock, Instant, Timestamp
 
@@ -23,8 +23,9 @@ BACKOFF_SECONDS: Final = (0.1, 5.0)
 """Of a failing sink: first pause and longest one, each drawn from its upper half."""
 RESCUE_SECONDS: Final = 0.25
 """While a sink fails, its queue goes to the rescue file this often, or once a batch if slower."""
-LATE_SECONDS: Final = 0.02
-"""What waits in a queue for longer, and up to twice as long, is noted."""
+LATE_SECONDS: Final = 0.01
+LATE_TURNS: Final = 4
+"""What waits in a queue for so many times that, and once more at most, is noted."""
 CLOSE_SECONDS: Final = 5.0
 """For one sink to close: a hanging one may not keep the process alive."""
 ERROR_CHARS_MAX: Final = 300
@@ -57,7 +58,14 @@ class Delivery:
         self._clock = clock
         self._rng = rng
         self._tell = tell
-        self._queue: deque[tuple[Stamped, int]] = deque()
+        self._queue: deque[tuple[Sequence[Stamped], int]] = deque()
+        """As they were handed out, with their bytes: shared with the other deliveries."""
+        self._batch: list[Stamped] = []
+        """What was taken from it to be given, and is still counted as queued."""
+        self._batch_bytes = 0
+        self._queued = 0
+        self._since = Instant(0.0)
+        """When the first of `_queue` came."""
         self._bytes = 0
         self._accepted = self._taken = 0
         """Highest `seq` in the queue so far, and that up to which all accepted ones are taken."""
@@ -68,29 +76,47 @@ class Delivery:
         self._gap = 0
         self._gap_since = Timestamp(0)
         self._rescue_readable = True
-        self._some, self._hurry = asyncio.Event(), asyncio.Event()
-        self._finishing, self._progress = asyncio.Event(), asyncio.Event()
-        self._done = asyncio.Event()
+        self._some, self._hurry, self._progress = Flag(), Flag(), Flag()
+        self._finishing, self._done = Flag(), Flag()
         self._closed = False
         self._task: asyncio.Task[None] | None = None
 
-    def put(self, stamped: Stamped, size: int) -> None:
-        if self._bytes + size > self._limits.queue_bytes_max or self._closed:
-            self._drop(stamped)
-            return
-        self._queue.append((stamped, size))
+    def put(self, fresh: Sequence[Stamped], size: int, *, urgent: bool) -> None:
+        """`size`: their bytes; `urgent`: one of them may be of a kind that is."""
+        if self._closed or self._bytes + size > self._limits.queue_bytes_max:
+            fresh, size = self._fitting(fresh)
+            if not fresh:
+                return
+        if not self._queue:
+            self._since = self._clock.now().instant
+        self._queue.append((fresh, size))
+        self._queued += len(fresh)
         self._bytes += size
-        self._accepted = stamped.seq
+        self._accepted = fresh[-1].seq
         self._some.set()
-        urgent = type(stamped.event) in self._limits.urgent
-        if urgent and self._notes is not None:
-            self._note(stamped.seq)
-        if urgent or len(self._queue) >= self._limits.batch_events_max:
+        if urgent:
+            urgent = any(type(each.event) in self._limits.urgent for each in fresh)
+            if urgent and self._notes is not None:
+                self._note(self._accepted)
+        if urgent or self._queued >= self._limits.batch_events_max:
             self._hurry.set()
+
+    def _fitting(self, fresh: Sequence[Stamped]) -> tuple[Sequence[Stamped], int]:
+        """Those for which there is room; the others are dropped."""
+        room = -1 if self._closed else self._limits.queue_bytes_max - self._bytes
+        found, total = [], 0
+        for stamped in fresh:
+            size = size_of(stamped.event)
+            if total + size > room:
+                self._drop(stamped)
+            else:
+                found.append(stamped)
+                total += size
+        return found, total
 
     def stats(self) -> SinkStats:
         return SinkStats(
-            queued_events=len(self._queue),
+            queued_events=self._queued,
             queued_bytes=self._bytes,
             written=self._written,
             dropped=self._dropped,
@@ -110,7 +136,7 @@ class Delivery:
             if left <= 0:
                 break
             self._hurry.set()
-            await _wait(self._progress, left, self._clock)
+            await self._progress.wait(left, self._clock)
         return self._taken >= wanted
 
     async def safe(self, seq: int, timeout_seconds: float) -> bool:
@@ -124,7 +150,7 @@ class Delivery:
             if left <= 0:
                 break
             self._hurry.set()
-            await _wait(self._progress, left, self._clock)
+            await self._progress.wait(left, self._clock)
         safe = self._safe >= seq and not self._gap
         self._unsafe += not safe
         return safe
@@ -145,24 +171,36 @@ class Delivery:
         """Notes what waits longer than it should: a disk that is slow must not make it lost."""
         while self._notes is not None:
             await self._some.wait()
-            seen = self._accepted
-            await self._clock.sleep(LATE_SECONDS)
-            if self._queue and self._queue[0][0].seq <= seen:
-                self._note(seen)
+            seen = deque((self._accepted,), maxlen=LATE_TURNS)
+            while self._queued:
+                await self._clock.sleep(LATE_SECONDS)
+                if len(seen) == LATE_TURNS and self._oldest() <= seen[0]:
+                    self._note(seen[0])
+                seen.append(self._accepted)
+
+    def _oldest(self) -> int:
+        """The first `seq` that is queued, or the next one that will be."""
+        if self._batch:
+            return self._batch[0].seq
+        return self._queue[0][0][0].seq if self._queue else self._accepted + 1
 
     def _note(self, last: int) -> None:
         """All in the queue up to that `seq`, in order, that is not noted yet."""
         assert self._notes is not None
-        found = [
+        found: list[Sequence[Stamped]] = []
+        for each in (*(fresh for fresh, _ in reversed(self._queue)), self._batch):
+            if each and each[-1].seq <= self._noted:
+                break
+            found.append(each)
+        late = [
             stamped
-            for stamped, _ in takewhile(
-                lambda each: each[0].seq > self._noted, reversed(self._queue)
-            )
-            if stamped.seq <= last
+            for each in reversed(found)
+            for stamped in each
+            if self._noted < stamped.seq <= last
         ]
-        if found:
-            self._notes.note(found[::-1])
-            self._noted = found[0].seq
+        if late:
+            self._notes.note(late)
+            self._noted = late[-1].seq
 
     async def _deliver(self) -> None:
         while True:
@@ -171,7 +209,7 @@ class Delivery:
                 self._works()
             else:
                 await self._save()
-            if self._finishing.is_set() and not self._queue:
+            if self._finishing.is_set() and not self._queued:
                 return
             if self._failed_in_a_row:
                 await self._pause()
@@ -182,8 +220,10 @@ class Delivery:
         if self._waiting():
             return
         await self._some.wait()
-        if not self._failed_in_a_row and len(self._queue) < self._limits.batch_events_max:
-            await _wait(self._hurry, self._limits.batch_seconds, self._clock)
+        if not self._failed_in_a_row and self._queued < self._limits.batch_events_max:
+            waited = self._clock.now().instant - self._since
+            if waited < self._limits.batch_seconds:
+                await self._hurry.wait(self._limits.batch_seconds - waited, self._clock)
         if not self._finishing.is_set():
             self._hurry.clear()
 
@@ -213,7 +253,7 @@ class Delivery:
             return True
         if not await self._give(batch):
             return False
-        self._forget(len(batch))
+        self._forget()
         self._taken = max(self._taken, batch[-1].seq)
         self._reached(batch[-1].seq)
         return True
@@ -240,7 +280,7 @@ class Delivery:
             except OSError as error:
                 self._last_error = _sentence(error)
                 return
-            self._forget(len(batch))
+            self._forget()
             self._reached(batch[-1].seq)
 
     async def _pause(self) -> None:
@@ -251,7 +291,7 @@ class Delivery:
         if self._finishing.is_set():
             await self._clock.sleep(end - self._clock.now().instant)
         while not self._finishing.is_set() and (left := end - self._clock.now().instant) > 0:
-            await _wait(self._finishing, min(left, step), self._clock)
+            await self._finishing.wait(min(left, step), self._clock)
             await self._save()
 
     def _works(self) -> None:
@@ -273,12 +313,12 @@ class Delivery:
     # -- the end -------------------------------------------------------------------------------
 
     def ask_to_finish(self) -> None:
-        for event in (self._finishing, self._some, self._hurry):
-            event.set()
+        for flag in (self._finishing, self._some, self._hurry):
+            flag.set()
 
     async def stop(self, deadline: Instant) -> None:
         left = max(0.0, deadline - self._clock.now().instant)
-        await _wait(self._done, left, self._clock)
+        await self._done.wait(left, self._clock)
         if self._task is not None:
             self._task.cancel()
 
@@ -286,11 +326,12 @@ class Delivery:
         """What is still here is rescued, or lost and counted; then the sink closes."""
         await self._save()
         self._closed = True
-        if self._notes is not None and not self._queue:
+        if self._notes is not None and not self._queued:
             self._notes.close()
-        for stamped, _ in self._queue:
-            self._drop(stamped)
-        self._forget(len(self._queue))
+        while batch := self._first():
+            for stamped in batch:
+                self._drop(stamped)
+            self._forget()
         if self._gap:
             extra = {"sink": self._sink.name, "dropped": self._gap}
             log.error("events were lost", extra=extra)
@@ -306,13 +347,30 @@ class Delivery:
     def _waiting(self) -> bool:
         return self._rescue is not None and self._rescue_readable and self._rescue.bytes_waiting > 0
 
-    def _first(self) -> list[Stamped]:
-        return [stamped for stamped, _ in islice(self._queue, self._limits.batch_events_max)]
+    def _first(self) -> Sequence[Stamped]:
+        """The oldest in the queue, as many as a batch may hold."""
+        room = self._limits.batch_events_max - len(self._batch)
+        if room and self._queue:
+            self._batch = list(self._batch)  # A thread may still read what was given before.
+        while room and self._queue:
+            fresh, size = self._queue.popleft()
+            if len(fresh) > room:
+                rest = fresh[room:]
+                fresh = fresh[:room]
+                left = sum([size_of(stamped.event) for stamped in rest])
+                self._queue.appendleft((rest, left))
+                size -= left
+            self._batch += fresh
+            self._batch_bytes += size
+            room -= len(fresh)
+        return self._batch
 
-    def _forget(self, count: int) -> None:
-        for _ in range(count):
-            self._bytes -= self._queue.popleft()[1]
-        if not self._queue and not self._finishing.is_set():
+    def _forget(self) -> None:
+        """What `_first` last returned."""
+        self._queued -= len(self._batch)
+        self._bytes -= self._batch_bytes
+        self._batch, self._batch_bytes = [], 0
+        if not self._queued and not self._finishing.is_set():
             self._some.clear()
 
     def _drop(self, stamped: Stamped) -> None:
@@ -330,20 +388,8 @@ class Delivery:
         if self._notes is not None and 0 < self._noted <= self._safe:
             self._notes.strike_out()
             self._noted = 0
-        reached, self._progress = self._progress, asyncio.Event()
-        reached.set()
+        self._progress.wake()
 
 
 def _sentence(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"[:ERROR_CHARS_MAX]
-
-
-async def _wait(event: asyncio.Event, seconds: float, clock: Clock) -> None:
-    """Until the event is set or the time is over, whichever comes first."""
-    if event.is_set():
-        return
-    async with asyncio.TaskGroup() as group:
-        waiter = group.create_task(event.wait())
-        sleeper = group.create_task(clock.sleep(seconds))
-        waiter.add_done_callback(lambda _: sleeper.cancel())
-        sleeper.add_done_callback(lambda _: waiter.cancel())

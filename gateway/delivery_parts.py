@@ -4,9 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol, get_args
 
-from gateway.events import Event, Stamped
+from gateway.events import ConfigRejected, ConfigReloaded, Event, Stamped
+
+_SIZES: Final = {kind: 200 + 64 * len(kind.__struct_fields__) for kind in get_args(Event)}
+"""Bytes in memory, roughly: a slot and a short string for each field."""
+_SIZE_UNKNOWN: Final = 2048
+
+
+def size_of(event: Event) -> int:
+    size = _SIZES.get(type(event), _SIZE_UNKNOWN)
+    if isinstance(event, ConfigReloaded):
+        return size + sum(map(len, event.changes))
+    if isinstance(event, ConfigRejected):
+        return size + sum(map(len, event.problems))
+    return size
 
 
 class Sink(Protocol):

@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
-from typing import Final
+from typing import Final, get_type_hints
 
 import msgspec
 
@@ -118,21 +119,34 @@ class Journal:
 
 
 def line(stamped: Stamped) -> bytes:
-    """Begins with a line break too: what follows a torn line is whole. json, since it takes any
-    text and number that Python can hold.
-    """
-    event = msgspec.to_builtins(stamped.event)
-    values = [stamped.seq, stamped.boot_id, stamped.config_version, stamped.event.kind, event]
-    return f"\n{json.dumps(values, separators=(',', ':'))}\n".encode()
+    """Begins with a line break too: what follows a torn line is whole."""
+    event = stamped.event
+    values = [stamped.seq, stamped.boot_id, stamped.config_version, event.kind, event]
+    try:
+        return b"\n%b\n" % msgspec.json.encode(values)
+    except (UnicodeError, OverflowError):
+        # Half a surrogate pair, or a number of a hundred bits: json takes all that Python can hold.
+        values[-1] = msgspec.to_builtins(event)
+        return f"\n{json.dumps(values, separators=(',', ':'))}\n".encode()
 
 
 def _read(text: bytes) -> Stamped | None:
     try:
         seq, boot_id, config_version, kind, values = json.loads(text)
-        event: Event = msgspec.convert(values, KINDS[kind])
+        wanted = KINDS[kind]
+        values |= {name: math.nan for name in _MEASURES[wanted] if values.get(name, 0.0) is None}
+        event: Event = msgspec.convert(values, wanted)
     except (ValueError, KeyError, TypeError):
         return None
     return Stamped(int(seq), str(boot_id), str(config_version), event)
+
+
+def _measures(kind: type[Event]) -> tuple[str, ...]:
+    """Its fields that are always a number with a fraction: "not a number" is written as null."""
+    return tuple(name for name, hint in get_type_hints(kind).items() if hint is float)
+
+
+_MEASURES: Final = {kind: _measures(kind) for kind in KINDS.values()}
 
 
 def _sync_folder(folder: Path) -> None:

@@ -237,6 +237,8 @@ def _engine(files: Files, *, read_only: bool, connections: int) -> AsyncEngine:
         poolclass=AsyncAdaptedQueuePool,
         pool_size=connections,
         max_overflow=0,
+        # Whoever takes a connection ends his transactions; a rollback more is one more turn of its thread.
+        pool_reset_on_return="rollback" if read_only else None,
     )
 
 
