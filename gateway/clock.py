@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from gateway.units import MICROS, Instant, Moment, Timestamp
+from gateway.units import MICROS, Moment
 
 STEP_MICROS = 10_000
 """The two clocks are read one after the other and drift apart slowly. Up to this much the time of
@@ -17,15 +17,17 @@ class SystemClock:
     """Implements `Clock` on the machine's own two clocks."""
 
     def __init__(self) -> None:
-        self._apart: int | None = None
+        self._apart = 0
         """Microseconds from the monotonic clock's reading to the time of day."""
 
     def now(self) -> Moment:
         instant = time.monotonic()  # noqa: TID251
-        apart = time.time_ns() // 1000 - round(instant * MICROS)
-        if self._apart is None or abs(apart - self._apart) > STEP_MICROS:
+        micros = round(instant * MICROS)
+        apart = time.time_ns() // 1000 - micros
+        if not self._apart - STEP_MICROS <= apart <= self._apart + STEP_MICROS:
             self._apart = apart
-        return Moment(Instant(instant), Timestamp(round(instant * MICROS) + self._apart))
+        # Without `Instant` and `Timestamp` around the two: each would be a call, here of all places.
+        return Moment(instant, micros + self._apart)  # type: ignore[arg-type]
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from gateway.config import Stability
 from gateway.units import Instant
@@ -26,8 +27,7 @@ PREFILL_TOKENS_PER_SECOND = 5000.0
 """How fast a provider reads an uncached prompt, roughly: what a move costs in time."""
 
 
-@dataclass(slots=True)
-class Seat:
+class Seat(Struct, gc=False):
     """A target with one of its credentials."""
 
     hop: HopState
@@ -37,8 +37,7 @@ class Seat:
         return self.hop is candidate.hop and self.credential is candidate.credential
 
 
-@dataclass(slots=True)
-class Binding:
+class Binding(Struct, gc=False):
     """One session's seats."""
 
     home: Seat

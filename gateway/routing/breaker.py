@@ -27,8 +27,9 @@ class Breaker:
 
     def good(self, *, stability: Stability, now: Instant) -> None:
         self._count(failures=0, stability=stability, now=now)
-        self._run = 0
-        self._run_credentials.clear()
+        if self._run:
+            self._run = 0
+            self._run_credentials.clear()
 
     def bad(self, *, credential: str, credentials: int, stability: Stability, now: Instant) -> bool:
         """Counts a failure; True if the target should open. `credentials`: how many it has."""
@@ -60,10 +61,11 @@ class Breaker:
         )
 
     def _count(self, *, failures: int, stability: Stability, now: Instant) -> None:
-        width = stability.breaker_window_seconds / BUCKETS
-        if not self._buckets or now - self._buckets[-1][0] >= width:
-            self._buckets.append([now, 0, 0])
-            if len(self._buckets) > BUCKETS + 1:
-                self._buckets.popleft()
-        self._buckets[-1][1] += 1
-        self._buckets[-1][2] += failures
+        buckets = self._buckets
+        if not buckets or now - buckets[-1][0] >= stability.breaker_window_seconds / BUCKETS:
+            buckets.append([now, 0, 0])
+            if len(buckets) > BUCKETS + 1:
+                buckets.popleft()
+        last = buckets[-1]
+        last[1] += 1
+        last[2] += failures

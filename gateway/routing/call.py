@@ -7,14 +7,20 @@ The relay asks `step`, does what it says, and reports with exactly one of `faile
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum
+from enum import StrEnum
 from random import Random
 from types import MappingProxyType
 
 from gateway.events import AttemptOutcome, Event, Failure, RequestFinished, RequestOutcome
 from gateway.routing.answer import refuse
+from gateway.routing.caps import Caps
 from gateway.routing.choosing import Cannot, Skip, Wanted, always_can
-from gateway.routing.clocks import LEASE_SLACK_SECONDS, attempt_timeouts, deadline_seconds
+from gateway.routing.clocks import (
+    LEASE_SLACK_SECONDS,
+    attempt_timeouts,
+    deadline_seconds,
+    deadline_words,
+)
 from gateway.routing.cooldown import Trigger
 from gateway.routing.parts import parts
 from gateway.routing.patience import Patience
@@ -30,7 +36,7 @@ from gateway.routing.steps import Bad, Facts, GiveUp, Seen, Send, Step, Wait
 from gateway.units import Instant, Moment
 
 
-class Phase(Enum):
+class Phase(StrEnum):
     SELECTING = "selecting"
     TRYING = "trying"
     COMMITTED = "committed"
@@ -55,7 +61,10 @@ MOVES: Mapping[tuple[Phase, str], Phase] = MappingProxyType(
 
 
 class Call:
-    """One request on one route of one pool."""
+    """One request on one route of one pool.
+
+    What only a request in trouble needs is made when it is first asked for.
+    """
 
     def __init__(
         self,
@@ -77,22 +86,15 @@ class Call:
         self._stability = route.chain.stability
         self._record = Record(facts, route.chain.label)
         self._seating = Seating(route, facts, now.instant)
-        self._wanted = Wanted(
-            dialect=facts.dialect,
-            body_tokens=facts.body_tokens,
-            request=facts.request_id,
-            seat=self._seating.seat,
-            new_session=self._seating.new_session,
-            cannot=cannot,
-        )
-        cold, new = self._seating.seat is None, self._seating.new_session
-        pool.arrive(route, cold=cold, new_session=new, now=now)
+        seat, new = self._seating.seat, self._seating.new_session
+        self._wanted = Wanted(facts.dialect, facts.body_tokens, facts.request_id, seat, new, cannot)
+        pool.arrive(route, cold=seat is None, new_session=new, now=now)
         self._skips: list[Skip] = []
         """Of the last choice, for the answer of one that found nobody."""
-        self._counted = 0
-        self._by_provider: dict[str, int] = {}
-        self._repairs = Repairs()
-        self._repeating = Repeating(pool, route, self._wanted, allowed=not facts.no_fallback)
+        self._capped: Caps | None = None
+        self._mended: Repairs | None = None
+        self._repeated: Repeating | None = None
+        self._waited: Patience | None = None
         self._deadline_seconds = deadline_seconds(
             self._stability,
             stream=facts.stream,
@@ -100,9 +102,6 @@ class Call:
             asked=facts.deadline_seconds,
         )
         self._deadline = Instant(now.instant + self._deadline_seconds)
-        self._patience = Patience(
-            pool, route, self._wanted, self._seating.binding, deadline=self._deadline
-        )
 
     # -- steps ---------------------------------------------------------------------------------
 
@@ -120,21 +119,23 @@ class Call:
         if choice.candidate is None:
             choice = self._repeating.over(choice, now)
         self._skips = choice.skips
-        seconds = self._patience.seconds(choice, now)
-        if seconds is not None:
-            self._move("wait")
-            return Wait(seconds), []
-        waited = self._patience.stop(now)
-        self._record.waited += waited
-        if self.attempt is None:
-            self._record.waited_first += waited
-        events: list[Event] = [*self._record.skip(self._skips, now)]
         candidate, probe = choice.candidate, choice.probe
+        if self._waited is not None or not self._wanted.fits(choice):
+            seconds = self._patience.seconds(choice, now)
+            if seconds is not None:
+                self._move("wait")
+                return Wait(seconds), []
+            waited = self._patience.stop(now)
+            self._record.waited += waited
+            if self.attempt is None:
+                self._record.waited_first += waited
+        events: list[Event] = [*self._record.skip(self._skips, now)] if self._skips else []
         if candidate is None and self.attempt is None:
             candidate = self._pool.least_bad(self.route, self._wanted, now)
             probe = candidate is not None
         if candidate is not None:
-            events += self._leave(candidate, now)
+            if self.attempt is not None:
+                events += self._leave(candidate, now)
             return self._send(candidate, probe=probe, now=now), events
         if bad is not None and self._repeating.after_pause(self._current().candidate, bad, now):
             self._move("wait")
@@ -160,41 +161,39 @@ class Call:
 
     def _send(self, candidate: Candidate, *, probe: bool, now: Moment) -> Send:
         self._move("send")
-        self._wanted.tried.add(candidate.key)
-        self._wanted.probed = self._wanted.probed or probe
-        if self.facts.no_fallback:
-            self._wanted.only = candidate.hop
-        provider = candidate.target.provider.config
+        hop, credential = candidate.hop, candidate.credential
+        target, wanted, facts = hop.target, self._wanted, self.facts
+        wanted.tried.add((target.name, credential.name))
+        wanted.probed = wanted.probed or probe
+        if facts.no_fallback:
+            wanted.only = hop
+        provider = target.provider.config
         timeouts, by_deadline = attempt_timeouts(
             provider.timeouts,
-            stream=self.facts.stream,
+            stream=facts.stream,
             left=self._deadline - now.instant,
-            reasoning=self.facts.reasoning,
-            model_seconds=candidate.hop.config.first_content_seconds,
+            reasoning=facts.reasoning,
+            model_seconds=hop.config.first_content_seconds,
             probe_seconds=self._probe_seconds(candidate) if probe else None,
         )
         span_id = f"{self._rng.getrandbits(64) | 1:016x}"
-        self.attempt = self._record.begin(candidate, span_id=span_id, now=now, probe=probe)
-        self.attempt.adapted = self._repairs.of(candidate.target.name)
-        lease = timeouts.first_content_seconds + LEASE_SLACK_SECONDS
-        self._pool.take(
-            self.route,
-            candidate,
-            attempt=self.attempt.id,
-            probe_seconds=lease if probe else None,
-            now=now,
-        )
+        attempt = self._record.begin(candidate, span_id=span_id, now=now, probe=probe)
+        self.attempt = attempt
+        if self._mended is not None:
+            attempt.adapted = self._mended.of(target.name)
+        lease = timeouts.first_content_seconds + LEASE_SLACK_SECONDS if probe else None
+        self._pool.take(self.route, candidate, attempt=attempt.id, probe_seconds=lease, now=now)
         return Send(
-            attempt_id=self.attempt.id,
-            span_id=span_id,
-            provider=provider,
-            credential=candidate.credential.config,
-            model=candidate.target.model,
-            drop=candidate.hop.config.drop,
-            adapt=bool(self.attempt.adapted),
-            probe=probe,
-            timeouts=timeouts,
-            by_deadline=by_deadline,
+            attempt.id,
+            span_id,
+            provider,
+            credential.config,
+            target.model,
+            probe,
+            timeouts,
+            by_deadline,
+            hop.config.drop,
+            bool(attempt.adapted),
         )
 
     def _probe_seconds(self, candidate: Candidate) -> float | None:
@@ -216,7 +215,8 @@ class Call:
             failure = self._record.failure = Failure.DEADLINE
         refusal = None
         if not own_fault:
-            deadline = self._deadline_words() if deadline_passed else ""
+            words = deadline_words(self._deadline_seconds, asked=self.facts.deadline_seconds)
+            deadline = words if deadline_passed else ""
             refusal = refuse(self.route.chain.name, listed, deadline=deadline)
         last = self.attempt.bad if self.attempt is not None else None
         return GiveUp(
@@ -231,15 +231,6 @@ class Call:
         if last is None or not self.facts.no_fallback:
             return False
         return last.failure is not Failure.AUTH  # Else it would be taken for the client's own key.
-
-    def _deadline_words(self) -> str:
-        seconds = self._deadline_seconds
-        whose = (
-            "the client's own deadline"
-            if seconds == self.facts.deadline_seconds
-            else "the deadline"
-        )
-        return f"{whose} of {seconds:g} s"
 
     # -- reports -------------------------------------------------------------------------------
 
@@ -266,9 +257,10 @@ class Call:
         )
         self._pool.give_back(candidate, attempt.id)
         if not self._repairs.cure(bad):
-            self._spend(candidate, bad.failure)
+            second = self._repeating.is_second(candidate)
+            self._caps.spend(candidate, bad.failure, second=second)
         if POLICY[bad.failure].blame is Blame.CAPACITY:
-            if self._counted + 1 < self._stability.max_attempts:
+            if self._caps.allow_another():
                 within = self._patience.budget(now)
                 self._repeating.limited(candidate, bad, within=within, now=now)
             self._seating.limited(candidate)
@@ -299,7 +291,8 @@ class Call:
         self._pool.give_back(attempt.candidate, attempt.id)
         self._record.keep(seen)
         self._seating.finished(seen.usage, now.instant)
-        self._seating.keeps(seen.answer_id, attempt.candidate, now.instant)
+        if seen.answer_id:
+            self._seating.keeps(seen.answer_id, attempt.candidate, now.instant)
         events: list[Event] = [
             self._record.attempt_event(attempt, AttemptOutcome.OK, now=now, seen=seen)
         ]
@@ -342,7 +335,7 @@ class Call:
 
     def adapted(self) -> tuple[str, ...]:
         """What of the history was adapted for whoever served."""
-        served = self.served()
+        served = self.served() if self._mended is not None else None
         return self._repairs.of(served.target.name) if served is not None else ()
 
     def fallback(self) -> tuple[str, str]:
@@ -351,26 +344,38 @@ class Call:
 
     # -- inside --------------------------------------------------------------------------------
 
+    @property
+    def _caps(self) -> Caps:
+        if self._capped is None:
+            self._capped = Caps(self.route, self._wanted)
+        return self._capped
+
+    @property
+    def _repairs(self) -> Repairs:
+        if self._mended is None:
+            self._mended = Repairs()
+        return self._mended
+
+    @property
+    def _repeating(self) -> Repeating:
+        if self._repeated is None:
+            allowed = not self.facts.no_fallback
+            self._repeated = Repeating(self._pool, self.route, self._wanted, allowed=allowed)
+        return self._repeated
+
+    @property
+    def _patience(self) -> Patience:
+        if self._waited is None:
+            pool, route, binding = self._pool, self.route, self._seating.binding
+            self._waited = Patience(pool, route, self._wanted, binding, deadline=self._deadline)
+        return self._waited
+
     def _move(self, fact: str) -> None:
         self.phase = MOVES[(self.phase, fact)]
 
     def _current(self) -> Attempt:
         assert self.attempt is not None
         return self.attempt
-
-    def _spend(self, candidate: Candidate, failure: Failure) -> None:
-        """What the failure uses up. Walking a pool of limited keys counts against no cap."""
-        rule, provider = POLICY[failure], candidate.target.provider.name
-        if not rule.next_credential:
-            self._wanted.given_up.add(candidate.target.name)
-        if rule.blame is Blame.CAPACITY and not self._repeating.is_second(candidate):
-            return
-        self._counted += 1
-        self._by_provider[provider] = self._by_provider.get(provider, 0) + 1
-        if self._by_provider[provider] >= self._stability.max_attempts_per_provider:
-            self._wanted.spent.add(provider)
-        if self._counted >= self._stability.max_attempts:
-            self._wanted.spent.update(hop.target.provider.name for hop in self.route.hops)
 
     def _alone(self, candidate: Candidate) -> bool:
         """Whether the route has no other provider to go to."""
@@ -390,5 +395,5 @@ class Call:
 
     def _leave_for_good(self, attempt: Attempt, bad: Bad, now: Moment) -> list[Event]:
         trigger = Trigger(bad.failure.value, self.facts.request_id, attempt.id)
-        hop = attempt.candidate.hop
-        return self._pool.left(self.route, hop, bad.failure, now=now, trigger=trigger)
+        left = attempt.candidate.hop
+        return self._pool.left(self.route, left, bad.failure, now=now, trigger=trigger)

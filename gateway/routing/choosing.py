@@ -8,9 +8,10 @@ removed. So the soft rules can never remove the last candidate.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from random import Random
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from gateway.config import Provider
 from gateway.events import SkipReason
@@ -54,8 +55,7 @@ def always_can(provider: Provider, model: str) -> str:
     return ""
 
 
-@dataclass(slots=True)
-class Wanted:
+class Wanted(Struct):
     """What one request needs of a candidate, and what it has used up."""
 
     dialect: str
@@ -65,27 +65,33 @@ class Wanted:
     """Its id: its place in a queue."""
     seat: Seat | None = None
     """Where its session lives; None for a request without a warm cache."""
-    tried: set[tuple[str, str]] = field(default_factory=set)
-    later: set[tuple[str, str]] = field(default_factory=set)
+    new_session: bool = False
+    """The first request of a session with a name: after a return it may have to hold back."""
+    cannot: Cannot = always_can
+    """Asked of targets in their turn only: it may be work to find out."""
+    tried: set[tuple[str, str]] = set()
+    later: set[tuple[str, str]] = set()
     """Of those tried: limited for so short that waiting for a second time is worth it."""
-    given_up: set[str] = field(default_factory=set)
+    given_up: set[str] = set()
     """Targets whose failure another credential cannot cure."""
-    spent: set[str] = field(default_factory=set)
+    spent: set[str] = set()
     """Providers with no attempt left in this request."""
     only: HopState | None = None
     """The client wants nobody else's answer."""
     probed: bool = False
     """It has tested a credential already; one is enough for one request."""
-    new_session: bool = False
-    """The first request of a session with a name: after a return it may have to hold back."""
-    cannot: Cannot = always_can
-    """Asked of targets in their turn only: it may be work to find out."""
     arrived: bool = True
     """It is counted among the route's arrivals; not so one that somebody only asks about."""
 
+    def fits(self, choice: Choice) -> bool:
+        """Whether it is as good as any that a wait could bring: where the session lives, and where
+        room was sought first."""
+        if choice.candidate is None or choice.full is not None:
+            return False
+        return self.seat is None or choice.candidate.hop is self.seat.hop
 
-@dataclass(frozen=True, slots=True)
-class Skip:
+
+class Skip(Struct, frozen=True, gc=False):
     """A candidate passed over, with the reason."""
 
     hop: HopState
@@ -98,8 +104,7 @@ class Skip:
     """A sentence for the client, where this is the request's own matter."""
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True, gc=False):
     """The candidate for the next attempt, and those passed over for it, in route order."""
 
     candidate: Candidate | None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 from gateway.config import Stability, Timeouts
 
 SINGLE_ANSWER_SECONDS = 600.0
@@ -15,8 +17,19 @@ REASONING_DEADLINE_SECONDS = 180.0
 LEASE_SLACK_SECONDS = 5.0
 """A probe is decided by its clock to first content, and a little later at most."""
 
-_DEFAULT_TIMEOUTS = Timeouts()
+_DEFAULT_HEADERS_SECONDS = Timeouts().headers_seconds
+_DEFAULT_CONTENT_SECONDS = Timeouts().first_content_seconds
+_DEFAULT_IDLE_SECONDS = Timeouts().idle_seconds
 _DEFAULT_DEADLINE_SECONDS = Stability().deadline_seconds
+
+
+class Clocks(Struct, frozen=True, gc=False):
+    """The four clocks of one attempt, as `Timeouts` names them."""
+
+    connect_seconds: float
+    headers_seconds: float
+    first_content_seconds: float
+    idle_seconds: float
 
 
 def deadline_seconds(
@@ -28,6 +41,12 @@ def deadline_seconds(
     """
     own = _own_deadline_seconds(stability, stream=stream, reasoning=reasoning)
     return own if asked is None else min(own, asked)
+
+
+def deadline_words(seconds: float, *, asked: float | None) -> str:
+    """Whose deadline has passed."""
+    whose = "the client's own deadline" if seconds == asked else "the deadline"
+    return f"{whose} of {seconds:g} s"
 
 
 def _own_deadline_seconds(stability: Stability, *, stream: bool, reasoning: bool) -> float:
@@ -47,7 +66,7 @@ def attempt_timeouts(
     reasoning: bool = False,
     model_seconds: float | None = None,
     probe_seconds: float | None = None,
-) -> tuple[Timeouts, bool]:
+) -> tuple[Clocks, bool]:
     """The attempt's four clocks: the provider's own, cut by the `left` seconds of the deadline.
 
     True beside them: the cut falls into the clock to first content, whose end blames nobody then.
@@ -55,26 +74,27 @@ def attempt_timeouts(
     `probe_seconds` is the tighter limit of a probe of a stream: there is somebody else to serve it.
     """
     headers, content, idle = own.headers_seconds, own.first_content_seconds, own.idle_seconds
-    default = _DEFAULT_TIMEOUTS
     if not stream:
-        headers = _longer(headers, default.headers_seconds, SINGLE_ANSWER_SECONDS)
-        content = _longer(content, default.first_content_seconds, SINGLE_ANSWER_SECONDS)
+        headers = _longer(headers, _DEFAULT_HEADERS_SECONDS, SINGLE_ANSWER_SECONDS)
+        content = _longer(content, _DEFAULT_CONTENT_SECONDS, SINGLE_ANSWER_SECONDS)
     elif reasoning:
-        headers = _longer(headers, default.headers_seconds, REASONING_CONTENT_SECONDS)
-        content = _longer(content, default.first_content_seconds, REASONING_CONTENT_SECONDS)
-        idle = _longer(idle, default.idle_seconds, REASONING_IDLE_SECONDS)
+        headers = _longer(headers, _DEFAULT_HEADERS_SECONDS, REASONING_CONTENT_SECONDS)
+        content = _longer(content, _DEFAULT_CONTENT_SECONDS, REASONING_CONTENT_SECONDS)
+        idle = _longer(idle, _DEFAULT_IDLE_SECONDS, REASONING_IDLE_SECONDS)
     elif probe_seconds is not None:
         headers, content = min(headers, probe_seconds), min(content, probe_seconds)
     if model_seconds is not None:
         # Who may be slow with the first content may be as slow with what comes before it.
         headers = content = model_seconds
-    clocks = Timeouts(
-        connect_seconds=min(own.connect_seconds, left),
-        headers_seconds=min(headers, content, left),
-        first_content_seconds=min(content, left),
-        idle_seconds=idle,
-    )
-    return clocks, left < content
+    connect, cut = own.connect_seconds, left < content
+    if cut:
+        content = left
+    return Clocks(
+        min(connect, left),
+        min(headers, content),
+        content,
+        idle,
+    ), cut
 
 
 def _longer(seconds: float, default: float, instead: float) -> float:

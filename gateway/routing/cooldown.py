@@ -8,8 +8,9 @@ is not health: until a good answer the place is *on trial*, and takes one probe 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from random import Random
+
+from msgspec import Struct
 
 from gateway.events import (
     CooldownEnd,
@@ -27,8 +28,7 @@ TRIED_AFTER = frozenset({CooldownSource.STATED, CooldownSource.LADDER})
 """Rests that a failure caused: after them the place is on trial."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True, gc=False):
     """What rests, by name. `model` is the group's name at scope quota_group."""
 
     scope: Scope
@@ -38,8 +38,7 @@ class Place:
     route: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Trigger:
+class Trigger(Struct, frozen=True, gc=False):
     """Where a rest came from."""
 
     reason: str
@@ -49,8 +48,7 @@ class Trigger:
     note: str = ""
 
 
-@dataclass(slots=True)
-class Cooldown:
+class Cooldown(Struct, gc=False):
     """A running rest. `until` may only grow while it runs."""
 
     id: str
@@ -65,18 +63,30 @@ class Cooldown:
         return self.until - self.started.instant
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(Struct, frozen=True, gc=False):
     """One attempt's right to probe. It ends by itself, should nobody give it back."""
 
     attempt: str
     until: Instant
 
 
+class Unrest:
+    """Shared by a provider's keys: how often one of them began or ceased to rest or to be on trial.
+
+    What was found at one count holds for as long as the count stays.
+    """
+
+    __slots__ = ("changes",)
+
+    def __init__(self) -> None:
+        self.changes = 0
+
+
 class Spot:
     """A place's rest and the memory of its rests.
 
-    `decay_seconds` of peace take one step off its ladder.
+    `decay_seconds` of peace take one step off its ladder. `unrest` is told of every change of
+    `cooldown` and `unproven`, which is why nobody else sets these two.
     """
 
     __slots__ = (
@@ -86,6 +96,7 @@ class Spot:
         "_level",
         "_looked",
         "_looks",
+        "_unrest",
         "cooldown",
         "decay_seconds",
         "lease",
@@ -93,8 +104,9 @@ class Spot:
         "unproven",
     )
 
-    def __init__(self, place: Place, *, decay_seconds: float) -> None:
+    def __init__(self, place: Place, *, decay_seconds: float, unrest: Unrest | None = None) -> None:
         self.place = place
+        self._unrest = unrest or Unrest()
         self.decay_seconds = decay_seconds
         self.cooldown: Cooldown | None = None
         self._level = 0
@@ -165,6 +177,7 @@ class Spot:
             return []
         self.lease = None
         self.unproven = False
+        self._unrest.changes += 1
         return self.end(CooldownEnd.PROBE, now=now)
 
     def level(self, now: Instant) -> int:
@@ -205,6 +218,7 @@ class Spot:
         self._before = (before, self.unproven)
         self._level = level or before
         self._looked, self._looks = None, 0
+        self._unrest.changes += 1
         self.unproven = self.unproven or source in TRIED_AFTER
         self.cooldown = Cooldown(
             id=f"cd_{rng.getrandbits(64):016x}",
@@ -249,6 +263,7 @@ class Spot:
         cooldown.until = until
         cooldown.source = source
         cooldown.reason = trigger.reason
+        self._unrest.changes += 1
         self.unproven = self.unproven or source in TRIED_AFTER
         place = self.place
         return [
@@ -273,6 +288,7 @@ class Spot:
     def adopt(self, cooldown: Cooldown) -> None:
         """A rest that began elsewhere: in an earlier process, under an earlier configuration."""
         assert self.cooldown is None
+        self._unrest.changes += 1
         self.cooldown = cooldown
         self._level = cooldown.level
         self.unproven = cooldown.source in TRIED_AFTER
@@ -281,6 +297,7 @@ class Spot:
         """A guess of an earlier process that is not kept: a probe decides, and its failure goes on
         from that step of the ladder."""
         assert self.cooldown is None
+        self._unrest.changes += 1
         self._level, self._ended = level, now
         self.unproven = True
 
@@ -300,6 +317,7 @@ class Spot:
         running = self.cooldown is not None
         if running:
             events += self._end(how, at=now.instant, now=now, actor=actor, note=note)
+        self._unrest.changes += 1
         if how is CooldownEnd.OPERATOR:
             self._level, self.unproven = 0, False
         elif how is CooldownEnd.SUPERSEDED and running:
@@ -311,6 +329,7 @@ class Spot:
     ) -> list[Event]:
         cooldown = self.cooldown
         assert cooldown is not None
+        self._unrest.changes += 1
         self.cooldown = None
         self._ended = at
         self._last_seconds = at - cooldown.started.instant

@@ -28,6 +28,7 @@ from gateway.routing.state import (
     build_providers,
     first_able,
 )
+from gateway.routing.usual import usual
 from gateway.routing.waiting import Waiting
 from gateway.units import Moment
 
@@ -202,10 +203,13 @@ class Pool:
 
     def choose(self, route: RouteState, wanted: Wanted, now: Moment) -> Choice:
         """The candidate for the next attempt, and those passed over for it."""
-        return choosing.choose(route, wanted, now, speaks=self._speaks, rng=self._rng)
+        return self.explain(route, wanted, now, self._rng)
 
     def explain(self, route: RouteState, wanted: Wanted, now: Moment, rng: Random) -> Choice:
         """What `choose` would say, drawing its lots from another `rng`: changes nothing."""
+        candidate = usual(route, wanted, speaks=self._speaks, rng=rng)
+        if candidate is not None:
+            return Choice(candidate, [])
         return choosing.choose(route, wanted, now, speaks=self._speaks, rng=rng)
 
     def able(self, route: RouteState, hop: HopState, wanted: Wanted, now: Moment) -> bool:
@@ -256,12 +260,13 @@ class Pool:
 
         `probe_seconds`: by when it is decided, where it is a probe.
         """
-        credential, target = candidate.credential, candidate.target
+        credential, target = candidate.credential, candidate.hop.target
         draining = target.current
         # An attempt that another key takes for want of room does not end the draining, nor does a
         # key's test.
         if draining is None or (
-            probe_seconds is None
+            draining is not credential
+            and probe_seconds is None
             and not readiness.full(draining.in_flight, draining.config.max_in_flight)
         ):
             target.current = credential
@@ -272,10 +277,10 @@ class Pool:
             probing.begin(route, candidate, attempt, probe_seconds, now.instant)
 
     def give_back(self, candidate: Candidate, attempt: str) -> None:
-        provider = candidate.target.provider
-        candidate.credential.in_flight -= 1
+        provider, credential = candidate.hop.target.provider, candidate.credential
+        credential.in_flight -= 1
         provider.in_flight -= 1
-        assert candidate.credential.in_flight >= 0
+        assert credential.in_flight >= 0
         assert provider.in_flight >= 0
         if probing.give_back(candidate, attempt):
             self.waiting.news()
@@ -292,7 +297,7 @@ class Pool:
         trace: str,
     ) -> list[Event]:
         """Content comes: a probe has proved its point, and the route's pointer may move."""
-        events = self.rests.reached(candidate.target.provider.name, now)
+        events = self.rests.reached(candidate.hop.target.provider.name, now)
         if events:
             self.waiting.news()
         if probe:
@@ -305,10 +310,12 @@ class Pool:
         if candidate.hop not in route.hops:
             return events  # A reload has taken it away meanwhile.
         before = route.active
-        events += pointer.served(
-            route, candidate.hop, now=now, trigger=trigger, trace=trace, rng=self._rng
-        )
-        self.rests.watch(before.hold)
+        if candidate.hop is not before:
+            events += pointer.served(
+                route, candidate.hop, now=now, trigger=trigger, trace=trace, rng=self._rng
+            )
+        if before.hold.cooldown is not None:
+            self.rests.watch(before.hold)
         self._watch(route, before)
         return events
 
@@ -320,10 +327,10 @@ class Pool:
         self, route: RouteState, candidate: Candidate, *, now: Moment, request: str, trace: str
     ) -> list[Event]:
         """A whole answer: evidence of health, and perhaps enough of it to return."""
-        target = candidate.target
+        target = candidate.hop.target
         target.breaker.good(stability=target.provider.stability, now=now.instant)
         target.health.good()
-        if candidate.hop not in route.hops:
+        if candidate.hop is route.active or candidate.hop not in route.hops:
             return []
         return pointer.answered(route, candidate.hop, now=now, request=request, trace=trace)
 
@@ -364,6 +371,8 @@ class Pool:
     def expire(self, now: Moment) -> list[Event]:
         """Tell of every rest, suppression and pin that is over. Cheap; call it often."""
         events = self.rests.expire(now)
+        if not self.restless:
+            return events
         for route in list(self.restless):
             events += pointer.relax(route, now)
             events += pointer.unpin_over(route, now)

@@ -101,11 +101,13 @@ def begin(
 def give_back(candidate: Candidate, attempt: str) -> bool:
     """The attempt is over, or blames nobody. True if it was the probe of its target."""
     for spot in candidate_spots(candidate):
-        spot.give_back(attempt)
-    lease = candidate.target.lease
+        if spot.lease is not None:
+            spot.give_back(attempt)
+    target = candidate.hop.target
+    lease = target.lease
     if lease is None or lease.attempt != attempt:
         return False
-    candidate.target.lease = None
+    target.lease = None
     return True
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 from gateway.config import Stability
 from gateway.routing.cooldown import Cooldown, Spot
@@ -23,8 +24,7 @@ class Admission(Enum):
     RESTING = "resting"
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(Struct, frozen=True, gc=False):
     """What was found at one or several spots; the most limiting of them decides."""
 
     admission: Admission
@@ -77,9 +77,11 @@ def credential_look(
 
 def candidate_spots(candidate: Candidate) -> tuple[Spot, ...]:
     """Every place whose rest or trial concerns this candidate."""
-    target, credential = candidate.target, candidate.credential
-    limit = credential.models.get(target.provider.limit_name(target.model))
+    target, credential = candidate.hop.target, candidate.credential
     spots = (target.provider.spot, target.spot, credential.spot)
+    if not credential.models:
+        return spots
+    limit = credential.models.get(target.provider.limit_name(target.model))
     return spots if limit is None else (*spots, limit)
 
 

@@ -6,7 +6,7 @@ with named ones they would cost nine times as much. test_record compares every f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from gateway.events import (
     AttemptFinished,
@@ -43,8 +43,7 @@ STREAM_ENDS = {
 }
 
 
-@dataclass(slots=True)
-class Attempt:
+class Attempt(Struct, gc=False):
     """The attempt under way, or one that has ended."""
 
     candidate: Candidate
@@ -59,8 +58,25 @@ class Attempt:
     bad: Bad | None = None
 
 
+NOTHING = Seen()
+
+
 class Record:
     """The list of one request's candidates, tried and skipped, numbered from 1."""
+
+    __slots__ = (
+        "_facts",
+        "_label",
+        "_n",
+        "_passed_over",
+        "_seen",
+        "_skipped",
+        "_skips_told",
+        "attempts",
+        "failure",
+        "waited",
+        "waited_first",
+    )
 
     def __init__(self, facts: Facts, label: str) -> None:
         self.attempts: list[Attempt] = []
@@ -73,7 +89,7 @@ class Record:
         self._skips_told: set[tuple[str, str]] = set()
         self._passed_over: list[tuple[str, str]] = []
         """Targets that would have come first, with the reason each did not serve."""
-        self._seen = Seen()
+        self._seen = NOTHING
         self.waited_first = 0.0
         """Seconds it waited before its first attempt: no work of the gateway's."""
         self.waited = 0.0
@@ -83,14 +99,8 @@ class Record:
         self, candidate: Candidate, *, span_id: str, now: Moment, probe: bool = False
     ) -> Attempt:
         self._n += 1
-        attempt = Attempt(
-            candidate=candidate,
-            id=AttemptId(f"{self._facts.request_id}.{self._n}"),
-            span_id=span_id,
-            n=self._n,
-            started=now,
-            probe=probe,
-        )
+        name = AttemptId(f"{self._facts.request_id}.{self._n}")
+        attempt = Attempt(candidate, name, span_id, self._n, now, probe)
         self.attempts.append(attempt)
         return attempt
 
@@ -128,7 +138,7 @@ class Record:
     def fallback(self) -> tuple[str, str]:
         """Target that should have served and why it did not; empty strings without a fallback."""
         served = self.served()
-        if served is None:
+        if served is None or not self._passed_over:
             return "", ""
         for target, reason in self._passed_over:
             if target != served.candidate.target.name:
@@ -150,6 +160,7 @@ class Record:
         seen: Seen,
     ) -> AttemptFinished:
         candidate, facts, bad = attempt.candidate, self._facts, attempt.bad
+        target, started = candidate.hop.target, attempt.started
         cancelled = Failure.CANCELLED if outcome is AttemptOutcome.CANCELLED else None
         return AttemptFinished(
             now.timestamp,
@@ -159,8 +170,8 @@ class Record:
             attempt.span_id,
             attempt.n,
             self._label,
-            candidate.target.provider.name,
-            candidate.target.model,
+            target.provider.name,
+            target.model,
             candidate.credential.name,
             facts.session,
             outcome,
@@ -170,16 +181,16 @@ class Record:
             scope,
             bad.stated_seconds if bad else None,
             attempt.probe,
-            attempt.started.timestamp,
-            now.instant - attempt.started.instant,
-            _since(attempt.content_at, attempt.started.instant),
+            started.timestamp,
+            now.instant - started.instant,
+            _since(attempt.content_at, started.instant),
             seen.bytes_sent,
             seen.upstream_request_id,
             seen.usage,
             seen.cost_usd,
-            candidate.target.provider.config.billing,
+            target.provider.config.billing,
             _changes(attempt, seen),
-            _excerpt(bad),
+            _excerpt(bad) if bad else "",
             seen.quota_remaining,
         )
 
@@ -203,10 +214,12 @@ class Record:
     def request_event(
         self, now: Moment, *, outcome: RequestOutcome, status: int
     ) -> RequestFinished:
-        facts, served, bad = self._facts, self.served(), self.first_bad()
+        facts, seen, served, bad = self._facts, self._seen, self.served(), self.first_bad()
         origin, why = self.fallback()
         began = facts.began
         sent = self.attempts[0].started.instant if self.attempts else now.instant
+        candidate = served.candidate if served else None
+        target = candidate.hop.target if candidate else None
         return RequestFinished(
             now.timestamp,
             facts.request_id,
@@ -223,9 +236,9 @@ class Record:
             status,
             bad.failure if bad else self.failure,
             bad.reason if bad else "",
-            served.candidate.target.provider.name if served else "",
-            served.candidate.target.model if served else "",
-            served.candidate.credential.name if served else "",
+            target.provider.name if target else "",
+            target.model if target else "",
+            candidate.credential.name if candidate else "",
             len(self.attempts),
             self._skipped,
             origin,
@@ -235,10 +248,10 @@ class Record:
             _since(served.content_at if served else None, began.instant),
             max(0.0, sent - began.instant - self.waited_first),
             facts.bytes_received,
-            self._seen.bytes_sent,
-            self._seen.usage,
-            self._seen.cost_usd,
-            served.candidate.target.provider.config.billing if served else "",
+            seen.bytes_sent,
+            seen.usage,
+            seen.cost_usd,
+            target.provider.config.billing if target else "",
             _since(served.started.instant if served else None, sent),
             self.waited,
             STREAM_ENDS.get(outcome) if served else None,
@@ -271,14 +284,16 @@ class Record:
         )
 
 
-def _excerpt(bad: Bad | None) -> str:
-    if bad is None or bad.failure is not Failure.UNKNOWN:
+def _excerpt(bad: Bad) -> str:
+    if bad.failure is not Failure.UNKNOWN:
         return ""
     return (bad.excerpt or bad.message)[:EXCERPT_MAX]
 
 
 def _changes(attempt: Attempt, seen: Seen) -> str:
     """What the request was changed in for this target, in words that stay the same."""
+    if not (seen.translated or attempt.adapted or seen.dropped):
+        return ""
     words = [f"translated:{seen.translated}"] if seen.translated else []
     words += [f"adapted:{part}" for part in attempt.adapted]
     words += [f"dropped:{part}" for part in seen.dropped]

@@ -6,7 +6,7 @@ a stated end it waits until that is over, which is no hope: before it the key is
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from gateway.config import Stability
 from gateway.routing.choosing import Choice, Wanted

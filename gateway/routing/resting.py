@@ -7,8 +7,9 @@ many places fail for one cause (`guard`) the one cause rests and the many do not
 from __future__ import annotations
 
 from collections.abc import Iterable, Set
-from dataclasses import dataclass
 from random import Random
+
+from msgspec import Struct
 
 from gateway.events import (
     CooldownEnd,
@@ -33,8 +34,7 @@ GUARD_STATED_SECONDS = 60.0
 NEVER = Instant(float("inf"))
 
 
-@dataclass(frozen=True, slots=True)
-class Blamed:
+class Blamed(Struct, frozen=True, gc=False):
     """What the pool has to know of a failure: its class, whom it blames, the stated rest."""
 
     failure: Failure

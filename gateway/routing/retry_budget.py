@@ -45,9 +45,9 @@ class RetryBudget:
         return retries + 1 <= allowed
 
     def _bucket(self, now: Instant) -> list[float]:
-        oldest = now - WINDOW_SECONDS
-        while self._buckets and self._buckets[0][0] <= oldest:
-            self._buckets.popleft()
-        if not self._buckets or now - self._buckets[-1][0] >= BUCKET_SECONDS:
-            self._buckets.append([now, 0, 0])
-        return self._buckets[-1]
+        buckets, oldest = self._buckets, now - WINDOW_SECONDS
+        while buckets and buckets[0][0] <= oldest:
+            buckets.popleft()
+        if not buckets or now - buckets[-1][0] >= BUCKET_SECONDS:
+            buckets.append([now, 0, 0])
+        return buckets[-1]

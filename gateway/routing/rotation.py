@@ -18,10 +18,17 @@ def rotate(
 ) -> CredentialState:
     """The one to use, of usable credentials in order (best tier first); there is at least one."""
     best = ready[0].config.priority
-    tier = [each for each in ready if each.config.priority == best]
+    return of_tier(target, [each for each in ready if each.config.priority == best], rng=rng)
+
+
+def of_tier(
+    target: TargetState, tier: Sequence[CredentialState], *, rng: Random
+) -> CredentialState:
+    """The same, of usable credentials that all are of the best tier."""
     match target.provider.config.rotation:
         case Rotation.SEQUENTIAL:
-            return target.current if target.current in tier else tier[0]
+            current = target.current
+            return current if current is not None and current in tier else tier[0]
         case Rotation.LEAST_IN_FLIGHT:
             return min(tier, key=lambda each: (each.in_flight, each.used, each.order))
         case Rotation.BALANCED:

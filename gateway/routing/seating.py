@@ -31,6 +31,18 @@ def _key(facts: Facts, name: str) -> str:
 class Seating:
     """`seat` is where the request should go; None if it has no warm cache anywhere."""
 
+    __slots__ = (
+        "_facts",
+        "_going_home",
+        "_key",
+        "_limited",
+        "_opened_as",
+        "_route",
+        "_stability",
+        "binding",
+        "seat",
+    )
+
     def __init__(
         self, route: RouteState, facts: Facts, now: Instant, *, look_only: bool = False
     ) -> None:
@@ -99,7 +111,7 @@ class Seating:
 
     def finished(self, usage: Usage | None, now: Instant) -> None:
         """The whole answer is out: what it read from the cache is what a move would lose."""
-        binding = self._route.sessions.peek(self._key)
+        binding = self._route.sessions.peek(self._key) if self._key else None
         if binding is None:
             return
         binding.cached_tokens = (usage.cached_tokens or 0) if usage is not None else 0

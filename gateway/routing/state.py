@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from gateway.config import Billing, Config, Credential, Provider, RouteTarget, Stability
 from gateway.events import Scope
 from gateway.routing.affinity import Sessions
 from gateway.routing.breaker import Breaker
-from gateway.routing.cooldown import Lease, Place, Spot
+from gateway.routing.cooldown import Lease, Place, Spot, Unrest
 from gateway.routing.damping import Moves, Penalty
 from gateway.routing.directory import Chain
 from gateway.routing.guard import PoolGuard
@@ -25,29 +27,34 @@ OUTCOMES_KEPT = 50
 """Of one target, for judging whether it is stable enough for sessions to come home."""
 ARRIVALS_KEPT = 32
 """Of new sessions on one route: enough to tell whether more than a few come a minute."""
+NOT_LOOKED = (-1, False)
+"""Nobody has looked yet whether all keys are at peace."""
 BILLING_RANK = {Billing.FREE: 0, Billing.FLAT: 1, Billing.METERED: 2}
 
 
 class CredentialState:
     """One key of a provider, with a rest of its own and one per model or quota group."""
 
-    __slots__ = ("config", "in_flight", "models", "order", "spot", "used")
+    __slots__ = ("config", "in_flight", "models", "name", "order", "spot", "used")
 
     def __init__(
-        self, provider: str, config: Credential, order: int, *, decay_seconds: float
+        self,
+        provider: str,
+        config: Credential,
+        order: int,
+        *,
+        decay_seconds: float,
+        unrest: Unrest,
     ) -> None:
+        self.name = config.name
         self.config = config
         self.order = order
         self.in_flight = 0
         self.used = 0
         place = Place(Scope.CREDENTIAL, provider, credential=config.name)
-        self.spot = Spot(place, decay_seconds=decay_seconds)
+        self.spot = Spot(place, decay_seconds=decay_seconds, unrest=unrest)
         self.models: dict[str, Spot] = {}
         """By model or quota group, made by its first limit."""
-
-    @property
-    def name(self) -> str:
-        return self.config.name
 
     def why_resting(self, now: Instant) -> str:
         """Of any of its rests that run; empty if there is none."""
@@ -57,20 +64,26 @@ class CredentialState:
 
 class ProviderState:
     __slots__ = (
+        "best_tier",
+        "capped",
         "config",
         "credentials",
         "groups",
         "guard",
         "in_flight",
+        "name",
         "queue",
         "spot",
         "stability",
+        "unrest",
     )
 
     def __init__(self, config: Provider, stability: Stability) -> None:
         self.config = config
+        self.name = config.name
         self.stability = stability
         self.in_flight = 0
+        self.unrest = Unrest()
         self.guard = PoolGuard()
         self.queue: dict[str, None] = {}
         """Requests that wait for a place of its caps, first come first served."""
@@ -78,31 +91,38 @@ class ProviderState:
         self.spot = Spot(Place(Scope.PROVIDER, config.name), decay_seconds=decay)
         ordered = sorted(config.credentials, key=lambda each: each.priority)
         self.credentials = [
-            CredentialState(config.name, each, order, decay_seconds=decay)
+            CredentialState(config.name, each, order, decay_seconds=decay, unrest=self.unrest)
             for order, each in enumerate(ordered)
         ]
         """Best tier first, inside a tier in the file's order."""
         self.groups = _groups(config)
+        self._summarise()
 
     def reconfigure(self, config: Provider, stability: Stability) -> None:
         """The same account under a new configuration: credentials that stay keep their state."""
         known = {(key.name, key.config.key.reveal()): key for key in self.credentials}
         self.config, self.stability, self.groups = config, stability, _groups(config)
+        self.unrest.changes += 1  # Other keys, or other groups: what was found holds no more.
         decay = stability.ladder_decay_seconds
         self.spot.decay_seconds = decay
         self.credentials = []
         for order, each in enumerate(sorted(config.credentials, key=lambda key: key.priority)):
             key = known.get((each.name, each.key.reveal()))
             if key is None:
-                key = CredentialState(config.name, each, order, decay_seconds=decay)
+                key = CredentialState(
+                    config.name, each, order, decay_seconds=decay, unrest=self.unrest
+                )
             key.config, key.order = each, order
             for spot in (key.spot, *key.models.values()):
                 spot.decay_seconds = decay
             self.credentials.append(key)
+        self._summarise()
 
-    @property
-    def name(self) -> str:
-        return self.config.name
+    def _summarise(self) -> None:
+        keys = self.credentials
+        self.capped = any(key.config.max_in_flight is not None for key in keys)
+        """Some key has a cap of its own."""
+        self.best_tier = [key for key in keys if key.config.priority == keys[0].config.priority]
 
     def limit_name(self, model: str) -> str:
         """What a limit on `model` is kept under: its quota group, else the model itself."""
@@ -124,6 +144,7 @@ class ProviderState:
             spot = Spot(
                 Place(scope, self.name, name, credential.name),
                 decay_seconds=self.stability.ladder_decay_seconds,
+                unrest=self.unrest,
             )
             credential.models[name] = spot
         return spot
@@ -151,6 +172,7 @@ class TargetState:
     """One provider's one model, shared by every route that names it."""
 
     __slots__ = (
+        "at_peace",
         "breaker",
         "current",
         "drained_until",
@@ -178,6 +200,9 @@ class TargetState:
         """The one probe in flight, whatever it tests of the target."""
         self.drained_until: Instant | None = None
         """An operator lets it take no new request until then; `FOR_GOOD`: until it is undone."""
+        self.at_peace = NOT_LOOKED
+        """A count of the provider's `unrest`, and whether at it every key was at peace for this
+        model. Kept by `usual`."""
 
     def probed(self, now: Instant) -> bool:
         return self.lease is not None and self.lease.until > now
@@ -245,8 +270,7 @@ class Pin:
     before: HopState
 
 
-@dataclass(frozen=True, slots=True)
-class Ramp:
+class Ramp(Struct, frozen=True, gc=False):
     """After a return only a growing share of new sessions follows at once."""
 
     since: Instant
@@ -306,8 +330,7 @@ class RouteState:
         return self.pin.hop if self.pin is not None and self.pin.until > now else None
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(Struct, frozen=True, gc=False):
     """What an attempt is made on."""
 
     hop: HopState

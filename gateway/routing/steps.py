@@ -6,9 +6,10 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from gateway.config import Credential, Provider, Timeouts
+from gateway.config import Credential, Provider
 from gateway.events import Failure, Scope, Usage
 from gateway.routing.answer import Part, Refusal
+from gateway.routing.clocks import Clocks
 from gateway.units import AttemptId, Moment, RequestId
 
 
@@ -45,7 +46,7 @@ class Facts(Struct, frozen=True, kw_only=True, gc=False):
     """The client wants the first target's answer or its error, nobody else's."""
 
 
-class Send(Struct, frozen=True, kw_only=True, gc=False):
+class Send(Struct, frozen=True, gc=False):
     """Make one attempt."""
 
     attempt_id: AttemptId
@@ -53,14 +54,14 @@ class Send(Struct, frozen=True, kw_only=True, gc=False):
     provider: Provider
     credential: Credential
     model: str
+    probe: bool
+    timeouts: Clocks
+    by_deadline: bool
+    """The first-content clock is what is left of the request's deadline: its end blames nobody."""
     drop: tuple[str, ...] = ()
     """Fields of the body that the target is not sent."""
     adapt: bool = False
     """With the history that was adapted for this target."""
-    probe: bool
-    timeouts: Timeouts
-    by_deadline: bool
-    """The first-content clock is what is left of the request's deadline: its end blames nobody."""
 
 
 class Wait(Struct, frozen=True, gc=False):

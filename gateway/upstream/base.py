@@ -13,6 +13,7 @@ import msgspec
 
 from gateway.config import Credential, Provider, Timeouts
 from gateway.events import Failure
+from gateway.routing.clocks import Clocks
 
 
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -29,7 +30,7 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     headers: Sequence[tuple[str, str]]
     body: bytes
     stream: bool
-    timeouts: Timeouts
+    timeouts: Timeouts | Clocks
     session: str = ""
     """The conversation it belongs to, in words of no meaning to others; empty if unknown."""
 

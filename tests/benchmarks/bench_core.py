@@ -15,6 +15,7 @@ from gateway.clock import SystemClock
 from gateway.events import Event, RequestOutcome, Stamped
 from gateway.routing.choosing import Wanted
 from gateway.routing.cooldown import Trigger
+from gateway.routing.pool import Pool
 from gateway.routing.steps import Send
 from gateway.spine import Spine
 from tests.benchmarks.report import show
@@ -60,7 +61,8 @@ def _play(credentials: int) -> Play:
         config(
             *(provider(name, *keys) for name in names),
             routes=[route("coder", *(f"{name}/model" for name in names))],
-        )
+        ),
+        pool_kind=Pool,
     )
 
 

@@ -5,8 +5,10 @@ the pool is right: what was well is known from the weather, what rests from the 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from random import Random
+
+from msgspec.structs import replace
 
 from gateway.config import Stability
 from gateway.events import (

@@ -229,9 +229,9 @@ MUTANTS: tuple[Mutant, ...] = (
     mutant("nobody is asked a third time", "repeating", "        self._allowed = False\n", ""),
     mutant(
         "a second time counts against the caps",
-        "call",
-        " and not self._repeating.is_second(candidate)",
-        "",
+        "caps",
+        " and not second:",
+        ":",
     ),
     mutant(
         "a probe under way is waited for",
@@ -242,13 +242,13 @@ MUTANTS: tuple[Mutant, ...] = (
     mutant("the retry budget", "retry_budget", "retries + 1 <= allowed", "True"),
     mutant(
         "attempts of one request",
-        "call",
+        "caps",
         "        if self._counted >= self._stability.max_attempts:\n",
         "        if False:\n",
     ),
     mutant(
         "attempts on one provider",
-        "call",
+        "caps",
         "        if self._by_provider[provider] >= self._stability.max_attempts_per_provider:\n",
         "        if False:\n",
     ),

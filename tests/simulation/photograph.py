@@ -16,9 +16,10 @@ from gateway.routing.pool import Pool
 
 IN_FLIGHT = frozenset(
     {"in_flight", "lease", "queue", "waiting", "config", "stability", "chain", "directory"}
+    | {"at_peace", "unrest", "_unrest"}
 )
 """Who is under way, who waits, who tests: given back by everybody, whatever came of it. And what is
-configuration, no memory."""
+configuration, or is only what was found out of the rest, is no memory."""
 PLAIN = (str, int, float, bool, bytes, type(None), Enum)
 
 

@@ -11,9 +11,9 @@ from gateway.events import (
     RequestOutcome,
     Switched,
 )
-from gateway.routing.pool import Pool
 from gateway.routing.restoring import restore
 from gateway.units import MICROS
+from tests.gateway.routing.comparing import ComparingPool
 from tests.simulation.books import Books, Rest
 from tests.simulation.world import EPOCH, World
 
@@ -27,7 +27,7 @@ def restart(world: World, books: Books) -> None:
     now = world.moment
     books.reborn()
     cooldowns = [_row(world, rest) for rest in books.rests.values()]
-    world.pool = Pool(world.config, rng=world.core_rng, now=now, speaks=lambda *_: True)
+    world.pool = ComparingPool(world.config, rng=world.core_rng, now=now, speaks=lambda *_: True)
     events = restore(
         world.pool,
         cooldowns,

@@ -20,6 +20,7 @@ from gateway.routing.pool import Pool
 from gateway.routing.state import Candidate
 from gateway.routing.steps import Bad, Facts, GiveUp, Seen, Send, Wait
 from gateway.units import MICROS, Instant, Moment, RequestId, Timestamp
+from tests.gateway.routing.comparing import ComparingPool
 from tests.simulation.weathers import Provider, Reply, Sky
 
 EPOCH = 1_800_000_000_000_000
@@ -154,7 +155,9 @@ class World:
             for name in config.providers
         }
         self.config = config
-        self.pool = Pool(config, rng=self.core_rng, now=self.moment, speaks=lambda *_: True)
+        self.pool: Pool = ComparingPool(
+            config, rng=self.core_rng, now=self.moment, speaks=lambda *_: True
+        )
         self.open: dict[str, Asked] = {}
         self.events: list[Event] = []
         self._watchers = tuple(watchers)

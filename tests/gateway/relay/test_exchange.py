@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from gateway.config import Credential, Dialect, Provider, Timeouts
+from gateway.config import Credential, Dialect, Provider
 from gateway.events import AttemptOutcome, CandidateSkipped, Failure, RequestOutcome, SkipReason
 from gateway.relay.exchange import Exchanges
 from gateway.routing.steps import Send
 from gateway.units import AttemptId, Secret
 from tests.gateway.relay.carrying import ANTHROPIC, Kept, carrier
 from tests.gateway.relay.test_inbound import inbound
+from tests.gateway.routing.building import clocks
 from tests.upstream import Answer, ScriptedUpstream, anthropic_error, openai_error
 
 ASKED: dict[str, Any] = {"model": "r", "messages": [{"role": "user", "content": "Hi."}]}
@@ -35,7 +36,7 @@ def send(dialect: Dialect, **more: Any) -> Send:
         credential=Credential(name="k", key=Secret("k")),
         model="m",
         probe=False,
-        timeouts=Timeouts(),
+        timeouts=clocks(),
         by_deadline=False,
         **more,
     )

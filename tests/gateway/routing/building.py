@@ -16,14 +16,17 @@ from gateway.config import (
     Route,
     RouteTarget,
     Stability,
+    Timeouts,
 )
 from gateway.events import Event, Failure, RequestFinished, RequestOutcome
 from gateway.routing.call import Call
 from gateway.routing.choosing import Speaks
+from gateway.routing.clocks import Clocks
 from gateway.routing.pool import Pool
 from gateway.routing.state import HopState, RouteState
 from gateway.routing.steps import Bad, Facts, GiveUp, Seen, Send, Wait
 from gateway.units import Instant, Moment, RequestId, Secret, Timestamp
+from tests.gateway.routing.comparing import ComparingPool
 
 START = Moment(Instant(1000.0), Timestamp(1_800_000_000_000_000))
 SEEN = Seen(status=200, bytes_sent=10)
@@ -73,6 +76,14 @@ def config(
 def everything(_provider: Provider, _client: str) -> bool:
     """`speaks` of a gateway that translates all."""
     return True
+
+
+def clocks(**seconds: float) -> Clocks:
+    """As `Timeouts(**seconds)`."""
+    own = Timeouts(**seconds)
+    return Clocks(
+        own.connect_seconds, own.headers_seconds, own.first_content_seconds, own.idle_seconds
+    )
 
 
 def facts(number: int = 1, **more: Any) -> Facts:
@@ -139,6 +150,7 @@ class Play:
     config: Config
     seed: int = 1
     speaks: Speaks = everything
+    pool_kind: type[Pool] = ComparingPool
     pool: Pool = field(init=False)
     events: list[Event] = field(default_factory=list)
     number: int = 0
@@ -146,7 +158,7 @@ class Play:
 
     def __post_init__(self) -> None:
         self._rng = Random(self.seed)
-        self.pool = Pool(self.config, rng=self._rng, now=START, speaks=self.speaks)
+        self.pool = self.pool_kind(self.config, rng=self._rng, now=START, speaks=self.speaks)
 
     def call(self, name: str = "coder", *, now: float = 0.0, **more: Any) -> Call:
         """A request that the test drives itself."""

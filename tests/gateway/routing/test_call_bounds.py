@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.config import RouteTarget, Timeouts
+from gateway.config import RouteTarget
 from gateway.events import AttemptFinished, CandidateSkipped, CooldownStarted, Failure, SkipReason
 from gateway.routing.policy import RETRY_PAUSE_SECONDS
 from gateway.routing.steps import GiveUp, Send, Wait
@@ -16,6 +16,7 @@ from tests.gateway.routing.building import (
     Told,
     at,
     bad,
+    clocks,
     config,
     credential,
     provider,
@@ -171,12 +172,12 @@ def test_each_attempt_gets_what_is_left_of_the_deadline() -> None:
     call = play(others="q").call()
     first, _ = call.step(at(0.0))
     assert isinstance(first, Send)
-    assert (first.timeouts, first.by_deadline) == (Timeouts(), False)
+    assert (first.timeouts, first.by_deadline) == (clocks(), False)
     call.failed(bad("server_error"), at(87.0), NOT_SEEN)
     second, _ = call.step(at(87.0))
     assert isinstance(second, Send)
     assert second.by_deadline
-    assert second.timeouts == Timeouts(
+    assert second.timeouts == clocks(
         connect_seconds=3.0, headers_seconds=3.0, first_content_seconds=3.0, idle_seconds=60.0
     )
 

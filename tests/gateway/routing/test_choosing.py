@@ -233,7 +233,7 @@ def test_skips_are_in_route_order_whatever_the_order_of_choosing() -> None:
 
 
 def on_trial(spot: Spot) -> None:
-    spot.unproven = True
+    spot.doubt(0, START.instant)
 
 
 def probes(of: Play, wanted: Wanted | None = None, *, now: float = 0.0) -> bool:

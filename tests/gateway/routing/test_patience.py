@@ -164,7 +164,7 @@ def test_a_free_key_of_the_first_target_needs_no_wait() -> None:
     told = it.ask()
     assert (told.tried, told.waits) == (["p/m b"], [])
     # Nor does one that is on trial.
-    it.pool.providers["p"].credentials[1].spot.unproven = True
+    it.pool.providers["p"].credentials[1].spot.doubt(0, at(0.0).instant)
     told = it.ask()
     assert (told.tried, told.waits) == (["p/m b"], [])
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.config import Credential, ReturnPolicy, Timeouts
+from gateway.config import Credential, ReturnPolicy
 from gateway.events import (
     AttemptFinished,
     CandidateSkipped,
@@ -32,6 +32,7 @@ from tests.gateway.routing.building import (
     at,
     bad,
     candidate_of,
+    clocks,
     config,
     credential,
     kinds,
@@ -194,14 +195,14 @@ def test_a_probe_of_a_target_has_a_tight_limit_where_another_can_serve() -> None
     assert (send.timeouts.first_content_seconds, send.timeouts.headers_seconds) == (4.0, 4.0)
     lonely, end = opened(others="", probe_first_content_seconds=4.0)
     ((_, send),) = probed(crowd(lonely, 1, end)[0])
-    assert send.timeouts == Timeouts()
+    assert send.timeouts == clocks()
 
 
 def test_two_targets_of_one_resting_provider_take_one_probe_together() -> None:
     settings = config(provider("p"), routes=[route("coder", "p/m"), route("other", "p/n")])
     it = Play(settings)
     spot = it.pool.providers["p"].spot
-    spot.unproven = True
+    spot.doubt(0, at(0.0).instant)
     first = it.call()
     assert sent(first, 0.0).probe
     step, _ = it.call("other").step(at(0.0))

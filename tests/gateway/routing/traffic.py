@@ -31,7 +31,6 @@ from gateway.events import (
 from gateway.routing.call import Call, Phase
 from gateway.routing.clocks import LEASE_SLACK_SECONDS
 from gateway.routing.policy import POLICY, Again, Blame
-from gateway.routing.pool import Pool
 from gateway.routing.state import RouteState
 from gateway.routing.steps import Bad, GiveUp, Seen, Send, Wait
 from gateway.units import MICROS
@@ -45,6 +44,7 @@ from tests.gateway.routing.building import (
     provider,
     route,
 )
+from tests.gateway.routing.comparing import ComparingPool
 from tests.gateway.routing.ledger import Ledger, Place
 
 CONFIG = config(
@@ -104,7 +104,7 @@ class Traffic(RuleBasedStateMachine):
         super().__init__()
         self.now = START
         self.rng = Random(7)
-        self.pool = Pool(CONFIG, rng=self.rng, now=self.now, speaks=everything)
+        self.pool = ComparingPool(CONFIG, rng=self.rng, now=self.now, speaks=everything)
         self.ledger = Ledger()
         self.open: list[Asked] = []
         self.number = 0
