@@ -8,20 +8,30 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 
 from gateway.events import Usage
 from gateway.wire.base import Fault
+from gateway.wire.skimming import Skim
 from gateway.wire.sse import SseFrames
 
 HEAD_BYTES_MAX = 64 * 1024
 """Kept of an answer that should be a stream and shows no event; an error body is far smaller."""
+SKIMMED_MAX = 1024 * 1024
+"""Of a read: far more than a socket gives at once."""
+SKIMMED_HELD_MAX = 64 * 1024
+"""Of a frame that is not complete: no piece of text is as large."""
+LOOKED_MAX = 8
+"""Frames of a read that are cut out one by one; if there are more, cutting all at once is cheaper."""
 TOKENS_MAX = 10**12
 """No request counts so many; larger numbers are nonsense and would overflow a column."""
 MODEL_CHARS_MAX = 200
 TIER_CHARS_MAX = 40
+
+Tokens: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=TOKENS_MAX)] | None
+"""A count as it is usually stated, for decoders; `tokens` takes what comes."""
 
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _FULL_ARRAY = re.compile(rb"\[\s*+[^\s\]]")
@@ -33,7 +43,9 @@ class StreamJudge:
     __slots__ = (
         "_frames",
         "_head",
+        "_plain",
         "_read",
+        "_skim",
         "content",
         "counts",
         "done",
@@ -45,7 +57,9 @@ class StreamJudge:
         "usage",
     )
 
-    def __init__(self, read: Callable[[StreamJudge, bytes, bytes], None]) -> None:
+    def __init__(
+        self, read: Callable[[StreamJudge, bytes, bytes], None], skim: Skim | None = None
+    ) -> None:
         self.content = False
         self.done = False
         self.fault: Fault | None = None
@@ -58,6 +72,8 @@ class StreamJudge:
         self.counts: dict[str, int] = {}
         """Token counts under the provider's names, for dialects that spread them over events."""
         self._read = read
+        self._skim = skim
+        self._plain: tuple[bytes, bytes] | None = None
         self._frames = SseFrames()
         self._head: bytearray | None = bytearray()
         """What came so far; None from the first frame on."""
@@ -65,11 +81,22 @@ class StreamJudge:
     def feed(self, chunk: bytes) -> None:
         if self.done or self.fault is not None:
             return
-        frames = self._frames.feed(chunk)
-        if self._head is not None:
-            self._keep_head(chunk, framed=bool(frames))
-        for event, data in frames:
-            self._frame(event, data)
+        frames, skim = self._frames, self._skim
+        held = frames.held
+        if (
+            skim is None
+            or frames.after_cr
+            or frames.skipping
+            or len(chunk) > SKIMMED_MAX
+            or b"\r" in chunk
+            or (held and not self._goes_on(held, chunk))
+        ):
+            self._look(chunk)
+            return
+        if held:
+            chunk = bytes(held) + chunk
+            held.clear()
+        self._skimmed(chunk, skim)
 
     def end(self) -> None:
         for event, data in self._frames.close():
@@ -85,6 +112,48 @@ class StreamJudge:
             self.done = True
         else:
             self.fault = Fault(reason="no_terminal")
+
+    def plain(self, event: bytes, data: bytes) -> None:
+        """A frame brought a piece of content and nothing else; others like it are passed over."""
+        self.pieces += 1
+        self._plain = (event, data)
+
+    def passed(self, frames: bytes) -> None:
+        """These were not looked into."""
+
+    def _goes_on(self, held: bytearray, chunk: bytes) -> bool:
+        """Whether the frame that is held may end in `chunk`, and be worth joining with it."""
+        return self._head is None and b"\n" in chunk and len(held) <= SKIMMED_HELD_MAX
+
+    def _skimmed(self, read: bytes, skim: Skim) -> None:
+        """What begins with a frame: passes over plain ones, and looks into the others."""
+        place, size, looked = 0, len(read), 0
+        while place < size:
+            if self.content:
+                count, end = skim.frames(read, place)
+                if count:
+                    self.pieces += count
+                    self.passed(read[place:end])
+                    place = end
+                    continue
+            end = read.find(b"\n\n", place) + 2
+            if end < 2 or looked == LOOKED_MAX:
+                end = size
+            looked += 1
+            self._look(read[place:end])
+            if self.done or self.fault is not None:
+                return
+            place = end
+            if self._plain is not None:
+                skim.learn(*self._plain)
+                self._plain = None
+
+    def _look(self, chunk: bytes) -> None:
+        frames = self._frames.feed(chunk)
+        if self._head is not None:
+            self._keep_head(chunk, framed=bool(frames))
+        for event, data in frames:
+            self._frame(event, data)
 
     def terminal(self) -> None:
         """The dialect's terminal marker is here."""
@@ -115,6 +184,7 @@ class SingleJudge:
 
     __slots__ = (
         "_chunks",
+        "_glance",
         "_read",
         "content",
         "done",
@@ -125,7 +195,12 @@ class SingleJudge:
         "usage",
     )
 
-    def __init__(self, read: Callable[[SingleJudge, Mapping[str, msgspec.Raw]], None]) -> None:
+    def __init__(
+        self,
+        read: Callable[[SingleJudge, Mapping[str, msgspec.Raw]], None],
+        glance: Callable[[SingleJudge, bytes], bool] | None = None,
+    ) -> None:
+        """`glance` may see at once that a body is a good answer, and then sets all there is to."""
         self.content = False
         self.done = False
         self.fault: Fault | None = None
@@ -134,15 +209,20 @@ class SingleJudge:
         self.kept_id = ""
         self.pieces = 0
         self._read = read
+        self._glance = glance
         self._chunks: list[bytes] = []
 
     def feed(self, chunk: bytes) -> None:
         self._chunks.append(chunk)
 
     def end(self) -> None:
-        body = b"".join(self._chunks)
-        self._chunks.clear()
+        chunks = self._chunks
+        body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        chunks.clear()
         if self.done or self.fault is not None:
+            return
+        if self._glance is not None and glanced(self, body, self._glance):
+            self.content = self.done = True
             return
         fields = fields_of(body)
         if fields is None:
@@ -163,6 +243,17 @@ class SingleJudge:
         """The members that tell an error, decoded; the answer proper may be megabytes."""
         names = ("error", "object", "type", "message", "code", "param", *more)
         return {name: member(fields, name) for name in names if name in fields}
+
+
+def glanced(judge: SingleJudge, body: bytes, glance: Callable[[SingleJudge, bytes], bool]) -> bool:
+    """Whether `glance` knows enough. It need not be asked where a text in `body` is no UTF-8: msgspec
+    does not look into what it skips."""
+    try:
+        if not body.isascii():
+            body.decode()
+        return glance(judge, body)
+    except (ValueError, RecursionError):  # Of msgspec, too: another form than usual.
+        return False
 
 
 def decoded(data: bytes) -> object:

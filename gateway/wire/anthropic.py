@@ -11,6 +11,7 @@ from gateway.events import Usage
 from gateway.wire.answer import (
     SingleJudge,
     StreamJudge,
+    Tokens,
     decoded,
     encoded,
     error_of,
@@ -22,6 +23,7 @@ from gateway.wire.answer import (
 )
 from gateway.wire.base import Asked, ErrorAnswer, Fault, Judge
 from gateway.wire.body import read_fields, replace_model
+from gateway.wire.skimming import Named
 
 _ERROR_TYPES = {
     400: "invalid_request_error",
@@ -56,6 +58,56 @@ _COUNTS = frozenset(
 )
 
 
+class _Elsewhere(msgspec.Struct):
+    """Where a count stands in one place only, as is usual, it is no matter which one comes first."""
+
+    input_tokens: msgspec.UnsetType = msgspec.UNSET
+    output_tokens: msgspec.UnsetType = msgspec.UNSET
+    cache_read_input_tokens: msgspec.UnsetType = msgspec.UNSET
+    cache_creation_input_tokens: msgspec.UnsetType = msgspec.UNSET
+
+
+class _Kept(_Elsewhere):
+    ephemeral_1h_input_tokens: Tokens = None
+    thinking_tokens: msgspec.UnsetType = msgspec.UNSET
+
+
+class _Made(_Elsewhere):
+    thinking_tokens: Tokens = None
+    ephemeral_1h_input_tokens: msgspec.UnsetType = msgspec.UNSET
+
+
+class _Counts(msgspec.Struct):
+    input_tokens: Tokens = None
+    output_tokens: Tokens = None
+    cache_read_input_tokens: Tokens = None
+    cache_creation_input_tokens: Tokens = None
+    cache_creation: _Kept | None = None
+    output_tokens_details: _Made | None = None
+    service_tier: str | None = None
+    ephemeral_1h_input_tokens: msgspec.UnsetType = msgspec.UNSET
+    thinking_tokens: msgspec.UnsetType = msgspec.UNSET
+
+
+class _Block(msgspec.Struct):
+    """Not looked into."""
+
+
+class _Answer(msgspec.Struct):
+    """What is looked at in a good answer of the usual form."""
+
+    content: list[_Block]
+    usage: _Counts
+    error: None = None
+    object: str = ""
+    type: str = ""
+    model: str = ""
+    input_tokens: None = None
+
+
+_ANSWER = msgspec.json.Decoder(_Answer)
+
+
 class AnthropicWire:
     name = "anthropic"
     keep_alive = b'event: ping\ndata: {"type": "ping"}\n\n'
@@ -67,7 +119,7 @@ class AnthropicWire:
         return replace_model(body, model)
 
     def judge(self, *, stream: bool) -> Judge:
-        return StreamJudge(_read_frame) if stream else SingleJudge(_read_body)
+        return StreamJudge(_read_frame, Named()) if stream else SingleJudge(_read_body, _glance)
 
     def error_body(self, answer: ErrorAnswer) -> bytes:
         other = "api_error" if answer.status >= 500 else "invalid_request_error"
@@ -87,7 +139,8 @@ class AnthropicWire:
 
 def _read_frame(judge: StreamJudge, event: bytes, data: bytes) -> None:
     if judge.content and event in _QUIET_EVENTS:
-        judge.pieces += event == b"content_block_delta"
+        if event == b"content_block_delta":
+            judge.plain(event, data)
         return
     value = mapping(decoded(data))
     kind = value.get("type") or event.decode(errors="replace")
@@ -137,6 +190,27 @@ def _count(judge: StreamJudge, usage: object) -> None:
     judge.usage = _usage(judge.counts, tier) if judge.counts else None
 
 
+def _glance(judge: SingleJudge, body: bytes) -> bool:
+    answer = _ANSWER.decode(body)
+    if not answer.content or answer.object == "error" or answer.type == "error":
+        return False
+    counts = answer.usage
+    if counts.input_tokens is None or counts.output_tokens is None:
+        return False
+    judge.served_model = model_of(answer.model)
+    kept, made = counts.cache_creation, counts.output_tokens_details
+    judge.usage = _usage_of(
+        counts.input_tokens,
+        counts.cache_read_input_tokens,
+        counts.cache_creation_input_tokens,
+        counts.output_tokens,
+        made.thinking_tokens if made is not None else None,
+        kept.ephemeral_1h_input_tokens if kept is not None else None,
+        tier_of(counts.service_tier),
+    )
+    return True
+
+
 def _read_body(judge: SingleJudge, fields: Mapping[str, msgspec.Raw]) -> None:
     counted = tokens(member(fields, "input_tokens"))
     if counted is not None:  # count_tokens: the number is the answer, nothing was used.
@@ -153,17 +227,34 @@ def _read_body(judge: SingleJudge, fields: Mapping[str, msgspec.Raw]) -> None:
 
 
 def _usage(counts: Mapping[str, object], tier: object) -> Usage:
+    return _usage_of(
+        tokens(counts.get("input_tokens")),
+        tokens(counts.get("cache_read_input_tokens")),
+        tokens(counts.get("cache_creation_input_tokens")),
+        tokens(counts.get("output_tokens")),
+        tokens(counts.get("thinking_tokens")),
+        tokens(counts.get("ephemeral_1h_input_tokens")),
+        tier_of(tier),
+    )
+
+
+def _usage_of(
+    fresh: int | None,
+    cached: int | None,
+    written: int | None,
+    made: int | None,
+    thought: int | None,
+    hourly: int | None,
+    tier: str,
+) -> Usage:
     """Anthropic's `input_tokens` leaves out what was read from or written to the cache."""
-    cached = tokens(counts.get("cache_read_input_tokens"))
-    written = tokens(counts.get("cache_creation_input_tokens"))
-    fresh = tokens(counts.get("input_tokens"))
     parts = [part for part in (fresh, cached, written) if part is not None]
     return Usage(
         input_tokens=sum(parts) if parts else None,
         cached_tokens=cached,
         cache_write_tokens=written,
-        output_tokens=tokens(counts.get("output_tokens")),
-        reasoning_tokens=tokens(counts.get("thinking_tokens")),
-        cache_write_1h_tokens=tokens(counts.get("ephemeral_1h_input_tokens")),
-        service_tier=tier_of(tier),
+        output_tokens=made,
+        reasoning_tokens=thought,
+        cache_write_1h_tokens=hourly,
+        service_tier=tier,
     )

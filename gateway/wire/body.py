@@ -23,6 +23,9 @@ SESSION_ID_BYTES_MAX = 256
 MODEL_CHARS_MAX = 512
 """Longer than any ARN or path that names a model; it travels in headers and rows."""
 
+SEARCHED_BYTES_MAX = 4096
+"""Of a body: in a longer one msgspec is done with the walk before a search for words is."""
+
 
 class _Fields(msgspec.Struct):
     """The fields decoded; msgspec skips all others without building them."""
@@ -52,6 +55,9 @@ _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 # Possessive throughout: JSON leaves nothing to backtrack for, and a long text costs no memory.
 _TEXT = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _STRING = re.compile(_TEXT, re.DOTALL)
+_MODEL = b'"model"'
+_COLON = re.compile(rb"\s*+:")
+_TEXT_VALUE = re.compile(rb'\s*+:\s*+("[^"\\]*+")')
 _OPENING = re.compile(rb"\s*+\{")
 _KEY = re.compile(rb"\s*+,?\s*+(" + _TEXT + rb")\s*+:\s*+", re.DOTALL)
 _BRACKET = re.compile(rb'(?:[^"{}\[\]]++|' + _TEXT + rb")*+[{}\[\]]", re.DOTALL)
@@ -86,8 +92,45 @@ def replace_model(body: bytes, model: str) -> bytes:
     `body` must have passed `read_fields`. A key written twice, or with escapes, is found too:
     providers differ in which of two they believe.
     """
+    place = _only_value(body)
+    if not place:
+        return replace_each_model(body, model)
+    start, end = place
+    return b"".join((body[:start], msgspec.json.encode(model), body[end:]))
+
+
+def replace_any_model(body: bytes, model: str) -> bytes:
+    """As `replace_model`, for a body that may name none."""
+    return body if _only_value(body) == () else replace_each_model(body, model)
+
+
+def replace_each_model(body: bytes, model: str) -> bytes:
+    """As `replace_model`, by a walk through all fields: the way for what is written oddly."""
     value = msgspec.json.encode(model)
     return replace_values(body, "model", lambda _: value)
+
+
+def _only_value(body: bytes) -> tuple[int, int] | tuple[()] | None:
+    """Where the value of `model` stands, as far as that can be told without a walk.
+
+    If that name is written once in the whole body, as a key and without escapes, it is the top
+    level's, provided that one has it. (): it is written nowhere. None: one has to look.
+    """
+    if len(body) > SEARCHED_BYTES_MAX:
+        return None
+    place: tuple[int, int] | tuple[()] = ()
+    end = 0
+    while (start := body.find(_MODEL, end)) >= 0:
+        value = _TEXT_VALUE.match(body, start + len(_MODEL))
+        if value is None:
+            end = start + len(_MODEL)
+            if _COLON.match(body, end) is not None:
+                return None
+        elif place:
+            return None
+        else:
+            place, end = value.span(1), value.end()
+    return None if b"\\u" in body else place
 
 
 def replace_values(body: bytes, key: str, new: Callable[[bytes], bytes]) -> bytes:

@@ -25,7 +25,7 @@ from gateway.wire.answer import (
     tokens,
 )
 from gateway.wire.base import Asked, ErrorAnswer, Fault, Judge
-from gateway.wire.body import read_unnamed, replace_model, replace_values
+from gateway.wire.body import read_unnamed, replace_any_model, replace_values
 
 GENERATE = "generateContent"
 STREAM = "streamGenerateContent"
@@ -84,10 +84,10 @@ class GeminiWire:
     def with_model(self, body: bytes, model: str) -> bytes:
         """Requests inside requests name the model again, as `models/…`."""
         named = f"models/{model}"
-        body = replace_model(body, named)
+        body = replace_any_model(body, named)
         if self._method == COUNT:
             return replace_values(
-                body, "generateContentRequest", lambda value: replace_model(value, named)
+                body, "generateContentRequest", lambda value: replace_any_model(value, named)
             )
         if self._method == EMBED_BATCH:
             return replace_values(body, "requests", lambda value: _all_named(value, named))
@@ -108,7 +108,7 @@ def _all_named(requests: bytes, named: str) -> bytes:
         parts = _LIST.decode(requests)
     except (ValueError, RecursionError):
         return requests
-    return b"[" + b",".join(replace_model(bytes(part), named) for part in parts) + b"]"
+    return b"[" + b",".join(replace_any_model(bytes(part), named) for part in parts) + b"]"
 
 
 def _error(answer: ErrorAnswer) -> dict[str, Any]:

@@ -279,14 +279,20 @@ def default_version(dialect: str, headers: Headers) -> tuple[str, str] | None:
 
 def to_client(headers: Headers) -> list[tuple[str, str]]:
     """A provider's headers as they go to the client."""
-    dropped = _with_connections_own(_NOT_TO_CLIENT, headers)
-    return [
-        (name, value)
-        for name, value in headers
-        if (lower := name.lower()) not in dropped
-        and not lower.startswith(_NOT_TO_CLIENT_PREFIXES)
-        and not any(word in lower for word in _LIMIT_WORDS)
-    ]
+    kept = [pair for pair in headers if _reaches_client(pair[0])]
+    listed = _values_of("connection", headers)
+    if not listed or all(value.lower() in ("keep-alive", "close") for value in listed):
+        return kept
+    dropped = _with_connections_own(frozenset(), headers)
+    return [pair for pair in kept if pair[0].lower() not in dropped]
+
+
+@lru_cache(maxsize=1024)
+def _reaches_client(name: str) -> bool:
+    lower = name.lower()
+    if lower in _NOT_TO_CLIENT or lower.startswith(_NOT_TO_CLIENT_PREFIXES):
+        return False
+    return not any(word in lower for word in _LIMIT_WORDS)
 
 
 def session(values: Values, of_user: str = "") -> str:

@@ -15,6 +15,7 @@ from gateway.events import Usage
 from gateway.wire.answer import (
     SingleJudge,
     StreamJudge,
+    Tokens,
     decoded,
     encoded,
     error_of,
@@ -27,6 +28,7 @@ from gateway.wire.answer import (
 )
 from gateway.wire.base import Asked, ErrorAnswer, Fault, Judge
 from gateway.wire.body import read_fields, replace_model
+from gateway.wire.skimming import Shape
 
 CONTENT_KEYS = (
     "content",
@@ -65,7 +67,42 @@ class _Glance(msgspec.Struct):
     choices: list[_GlanceChoice] | None = None
 
 
+class _GivenDetails(msgspec.Struct):
+    cached_tokens: Tokens = None
+    cache_write_tokens: Tokens = None
+
+
+class _MadeDetails(msgspec.Struct):
+    reasoning_tokens: Tokens = None
+
+
+class _Counts(msgspec.Struct):
+    prompt_tokens: Tokens = None
+    completion_tokens: Tokens = None
+    total_tokens: Tokens = None
+    prompt_tokens_details: _GivenDetails | None = None
+    completion_tokens_details: _MadeDetails | None = None
+    prompt_cache_hit_tokens: Tokens = None
+
+
+class _AnswerChoice(msgspec.Struct):
+    finish_reason: str | None = None
+
+
+class _Answer(msgspec.Struct):
+    """What is looked at in a good answer of the usual form."""
+
+    error: None = None
+    object: str = ""
+    type: str = ""
+    model: str = ""
+    choices: list[_AnswerChoice] = []
+    usage: _Counts | None = None
+    service_tier: str | None = None
+
+
 _GLANCE = msgspec.json.Decoder(_Glance)
+_ANSWER = msgspec.json.Decoder(_Answer)
 
 
 class OpenAIWire:
@@ -79,7 +116,7 @@ class OpenAIWire:
         return replace_model(body, model)
 
     def judge(self, *, stream: bool) -> Judge:
-        return StreamJudge(_read_frame) if stream else SingleJudge(_read_body)
+        return StreamJudge(_read_frame, Shape()) if stream else SingleJudge(_read_body, _glance)
 
     def error_body(self, answer: ErrorAnswer) -> bytes:
         return encoded({"error": openai_error(answer)})
@@ -108,7 +145,7 @@ def _read_frame(judge: StreamJudge, event: bytes, data: bytes) -> None:
         judge.terminal()
         return
     if judge.content and event != b"error" and _is_plain(data):
-        judge.pieces += 1
+        judge.plain(event, data)
         return
     chunk = mapping(decoded(data))
     choices = [mapping(choice) for choice in _items(chunk.get("choices"))]
@@ -167,6 +204,37 @@ def _stream_usage(chunk: Mapping[str, Any], choices: list[Mapping[str, Any]]) ->
     return usage
 
 
+def _glance(judge: SingleJudge, body: bytes) -> bool:
+    answer = _ANSWER.decode(body)
+    if answer.object == "error" or answer.type == "error" or not answer.choices:
+        return False
+    reasons = [choice.finish_reason for choice in answer.choices]
+    counts = answer.usage
+    if "error" in reasons or not any(reasons) or (counts is not None and not _tells(counts)):
+        return False
+    judge.served_model = model_of(answer.model)
+    judge.usage = None if counts is None else _counted(counts, answer.service_tier)
+    return True
+
+
+def _tells(counts: _Counts) -> bool:
+    return counts.prompt_tokens is not None and counts.completion_tokens is not None
+
+
+def _counted(counts: _Counts, tier: str | None) -> Usage:
+    given, made = counts.prompt_tokens_details, counts.completion_tokens_details
+    cached = given.cached_tokens if given is not None else None
+    return _usage_of(
+        counts.prompt_tokens,
+        counts.completion_tokens,
+        counts.total_tokens,
+        counts.prompt_cache_hit_tokens if cached is None else cached,
+        given.cache_write_tokens if given is not None else None,
+        made.reasoning_tokens if made is not None else None,
+        tier_of(tier),
+    )
+
+
 def _read_body(judge: SingleJudge, fields: Mapping[str, msgspec.Raw]) -> None:
     judge.usage = _usage(member(fields, "usage"), member(fields, "service_tier"))
     choices = [mapping(choice) for choice in _items(member(fields, "choices"))]
@@ -195,8 +263,26 @@ def _usage(value: object, tier: object) -> Usage | None:
     cached = tokens(prompt.get("cached_tokens"))
     if cached is None:
         cached = tokens(usage.get("prompt_cache_hit_tokens"))  # DeepSeek
-    given, made = tokens(usage.get("prompt_tokens")), tokens(usage.get("completion_tokens"))
-    reasoning, total = tokens(completion.get("reasoning_tokens")), tokens(usage.get("total_tokens"))
+    return _usage_of(
+        tokens(usage.get("prompt_tokens")),
+        tokens(usage.get("completion_tokens")),
+        tokens(usage.get("total_tokens")),
+        cached,
+        tokens(prompt.get("cache_write_tokens")),
+        tokens(completion.get("reasoning_tokens")),
+        tier_of(tier),
+    )
+
+
+def _usage_of(
+    given: int | None,
+    made: int | None,
+    total: int | None,
+    cached: int | None,
+    written: int | None,
+    reasoning: int | None,
+    tier: str,
+) -> Usage:
     if given is not None and made is not None and total is not None:
         beyond = total - given - made
         if beyond > 0 and reasoning in (None, beyond):
@@ -205,10 +291,10 @@ def _usage(value: object, tier: object) -> Usage | None:
     return Usage(
         input_tokens=given,
         cached_tokens=cached,
-        cache_write_tokens=tokens(prompt.get("cache_write_tokens")),
+        cache_write_tokens=written,
         output_tokens=made,
         reasoning_tokens=reasoning,
-        service_tier=tier_of(tier),
+        service_tier=tier,
     )
 
 

@@ -15,6 +15,7 @@ from gateway.events import Usage
 from gateway.wire.answer import (
     SingleJudge,
     StreamJudge,
+    Tokens,
     decoded,
     encoded,
     error_of,
@@ -28,6 +29,7 @@ from gateway.wire.answer import (
 from gateway.wire.base import Asked, ClientError, ErrorAnswer, Fault, Judge
 from gateway.wire.body import read_fields, replace_model
 from gateway.wire.openai import openai_error
+from gateway.wire.skimming import Named
 
 _LIFECYCLE = frozenset({"response.created", "response.queued", "response.in_progress"})
 _ENDINGS = frozenset({"response.completed", "response.incomplete"})
@@ -57,6 +59,42 @@ class _Background(msgspec.Struct):
     background: Any = None
 
 
+class _Given(msgspec.Struct):
+    cached_tokens: Tokens = None
+    cache_write_tokens: Tokens = None
+
+
+class _Made(msgspec.Struct):
+    reasoning_tokens: Tokens = None
+
+
+class _Counts(msgspec.Struct):
+    input_tokens: Tokens = None
+    output_tokens: Tokens = None
+    input_tokens_details: _Given | None = None
+    output_tokens_details: _Made | None = None
+
+
+class _Item(msgspec.Struct):
+    """Not looked into."""
+
+
+class _Answer(msgspec.Struct):
+    """What is looked at in a good answer of the usual form."""
+
+    output: list[_Item]
+    usage: _Counts
+    id: str = ""
+    error: None = None
+    object: str = ""
+    type: str = ""
+    model: str = ""
+    status: str = ""
+    store: bool | None = None
+    service_tier: str | None = None
+
+
+_ANSWER = msgspec.json.Decoder(_Answer)
 _GLANCE = msgspec.json.Decoder(_Glance)
 _BACKGROUND = msgspec.json.Decoder(_Background)
 
@@ -118,7 +156,7 @@ class ResponsesStreamJudge(StreamJudge):
     __slots__ = ("_last", "answer_id", "created_at")
 
     def __init__(self) -> None:
-        super().__init__(_read_frame)
+        super().__init__(_read_frame, Named())
         self.answer_id = ""
         self.created_at = 0
         self._last = b""
@@ -134,12 +172,15 @@ class ResponsesStreamJudge(StreamJudge):
     def saw(self, data: bytes) -> None:
         self._last = data
 
+    def passed(self, read: bytes) -> None:
+        self._last = read[read.rfind(b"\ndata: ") + 7 : -2]
+
 
 class ResponsesJudge(SingleJudge):
     __slots__ = ("answer_id",)
 
     def __init__(self) -> None:
-        super().__init__(_read_body)
+        super().__init__(_read_body, _glance)
         self.answer_id = ""
 
 
@@ -156,7 +197,8 @@ def _read_frame(judge: StreamJudge, event: bytes, data: bytes) -> None:
         return  # Not of this dialect, and it must not make a broken stream look whole.
     judge.saw(data)
     if judge.content and event.startswith(b"response.") and not event.startswith(_NOT_QUIET):
-        judge.pieces += event.endswith(b".delta")
+        if event.endswith(b".delta"):
+            judge.plain(event, data)
         return
     value = mapping(decoded(data))
     kind = value.get("type")
@@ -217,6 +259,29 @@ def _error_in(value: Mapping[str, Any]) -> Mapping[str, Any]:
 def _flat(value: Mapping[str, Any]) -> Mapping[str, Any]:
     named = {name: value[name] for name in ("code", "message", "param") if value.get(name)}
     return named or dict(value)
+
+
+def _glance(judge: SingleJudge, body: bytes) -> bool:
+    assert isinstance(judge, ResponsesJudge)
+    answer = _ANSWER.decode(body)
+    if not answer.output or answer.object == "error" or answer.type == "error":
+        return False
+    counts = answer.usage
+    if answer.status != "completed" or counts.input_tokens is None or counts.output_tokens is None:
+        return False
+    judge.served_model = model_of(answer.model)
+    judge.answer_id = answer_id_of(answer.id)
+    judge.kept_id = "" if answer.store is False else judge.answer_id
+    given, made = counts.input_tokens_details, counts.output_tokens_details
+    judge.usage = Usage(
+        input_tokens=counts.input_tokens,
+        cached_tokens=given.cached_tokens if given is not None else None,
+        cache_write_tokens=given.cache_write_tokens if given is not None else None,
+        output_tokens=counts.output_tokens,
+        reasoning_tokens=made.reasoning_tokens if made is not None else None,
+        service_tier=tier_of(answer.service_tier),
+    )
+    return True
 
 
 def _read_body(judge: SingleJudge, fields: Mapping[str, msgspec.Raw]) -> None:

@@ -22,20 +22,20 @@ _BOM = b"\xef\xbb\xbf"
 class SseFrames:
     """One stream's splitter. Any division of the same bytes gives the same frames."""
 
-    __slots__ = ("_after_cr", "_held", "_skipping")
+    __slots__ = ("after_cr", "held", "skipping")
 
     def __init__(self) -> None:
-        self._held = bytearray()
+        self.held = bytearray()
         """The beginning of the frame that is not complete."""
-        self._skipping = False
+        self.skipping = False
         """That frame is over the limit; of its bytes only the last one is held."""
-        self._after_cr = False
+        self.after_cr = False
 
     def feed(self, chunk: bytes) -> list[Frame]:
         """The frames that `chunk` completes."""
-        if self._after_cr or b"\r" in chunk:
+        if self.after_cr or b"\r" in chunk:
             chunk = self._unified(chunk)
-        held = self._held
+        held = self.held
         if held:
             meets = chunk.startswith(b"\n") and held.endswith(b"\n")
             if not meets and b"\n\n" not in chunk:
@@ -49,8 +49,8 @@ class SseFrames:
 
     def close(self) -> list[Frame]:
         """The last frame, if the stream ended without the blank line behind it."""
-        block = bytes(self._held)
-        self._held.clear()
+        block = bytes(self.held)
+        self.held.clear()
         return self._frames([block])
 
     def _unified(self, chunk: bytes) -> bytes:
@@ -59,29 +59,29 @@ class SseFrames:
         A \\r at the chunk's end counts at once, so that no frame waits for the next chunk; if
         that one starts with \\n, it was the second half.
         """
-        if self._after_cr and chunk.startswith(b"\n"):
+        if self.after_cr and chunk.startswith(b"\n"):
             chunk = chunk[1:]
-            self._after_cr = False
+            self.after_cr = False
         if chunk:
-            self._after_cr = chunk.endswith(b"\r")
+            self.after_cr = chunk.endswith(b"\r")
         return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
     def _hold(self, part: bytes) -> list[Frame]:
-        held = self._held
+        held = self.held
         held += part
         # One more than the limit may still be the first half of the blank line.
         too_large = len(held) > SSE_FRAME_BYTES_MAX + 1
-        if not too_large and not self._skipping:
+        if not too_large and not self.skipping:
             return []
         del held[:-1]
-        if self._skipping:
+        if self.skipping:
             return []
-        self._skipping = True
+        self.skipping = True
         return [(b"", None)]
 
     def _frames(self, blocks: list[bytes]) -> list[Frame]:
-        if self._skipping:
-            self._skipping = False
+        if self.skipping:
+            self.skipping = False
             del blocks[0]  # The end of a frame that was reported when it became too large.
         frames = []
         for block in blocks:

@@ -14,6 +14,8 @@ from gateway.wire.body import (
     drop_fields,
     read_fields,
     read_unnamed,
+    replace_any_model,
+    replace_each_model,
     replace_model,
     replace_values,
     session_id,
@@ -227,6 +229,15 @@ def test_replacing_the_model_of_any_object_changes_that_and_no_other_byte(
         (key, '"N"' if hit else text) for hit, (key, text) in zip(is_model, wanted, strict=True)
     ]
     assert marked == written(plain)
+
+
+@settings(deadline=None)
+@given(JSON, LAYOUTS, st.booleans())
+def test_a_body_that_may_name_no_model_is_walked_through_or_left_alone(
+    value: Any, layout: tuple[str, str], ascii_only: bool
+) -> None:
+    raw = json.dumps(value, ensure_ascii=ascii_only, separators=layout).encode()
+    assert replace_any_model(raw, "new") == replace_each_model(raw, "new")
 
 
 @settings(deadline=None)

@@ -83,7 +83,7 @@ def test_a_frame_over_the_limit_is_reported_once_and_not_kept() -> None:
     mebibyte = b"x" * 2**20
     found = [frame for _ in range(30) for frame in splitter.feed(mebibyte)]
     assert found == [(b"", None)]
-    assert len(splitter._held) == 1
+    assert len(splitter.held) == 1
     assert splitter.feed(b"x\n") == []
     assert splitter.feed(b"\ndata: next\n\n") == [(b"", b"next")]
 
