@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from hashlib import blake2b
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import msgspec
 
 from gateway.wire.base import Asked, ClientError
+from gateway.wire.members import members
 
 SESSION_ID_BYTES_MAX = 256
 """Real ids are UUIDs of 36 bytes; longer ones would fill the store with what a client made up."""
@@ -50,18 +51,10 @@ class _Fields(msgspec.Struct):
 _NO_THINKING = frozenset({"", "none", "minimal", "disabled", "off"})
 _TOO_DEEP = "it nests deeper than the gateway goes"
 _DECODER = msgspec.json.Decoder(_Fields)
-_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
-# Possessive throughout: JSON leaves nothing to backtrack for, and a long text costs no memory.
-_TEXT = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
-_STRING = re.compile(_TEXT, re.DOTALL)
 _MODEL = b'"model"'
 _COLON = re.compile(rb"\s*+:")
 _TEXT_VALUE = re.compile(rb'\s*+:\s*+("[^"\\]*+")')
-_OPENING = re.compile(rb"\s*+\{")
-_KEY = re.compile(rb"\s*+,?\s*+(" + _TEXT + rb")\s*+:\s*+", re.DOTALL)
-_BRACKET = re.compile(rb'(?:[^"{}\[\]]++|' + _TEXT + rb")*+[{}\[\]]", re.DOTALL)
-_SCALAR = re.compile(rb"[^\s,}\]]++")
 
 
 def read_fields(body: bytes) -> Asked:
@@ -137,7 +130,7 @@ def replace_values(body: bytes, key: str, new: Callable[[bytes], bytes]) -> byte
     """`body` with each value of its top-level `key` made anew, and every other byte kept."""
     parts: list[bytes] = []
     kept_to = 0
-    for member in _members(body):
+    for member in members(body):
         if member.key == key:
             parts += (body[kept_to : member.value], new(body[member.value : member.end]))
             kept_to = member.end
@@ -150,17 +143,17 @@ def drop_fields(body: bytes, names: Collection[str]) -> tuple[bytes, tuple[str, 
 
     Every other byte is kept. `body` must have passed `read_fields`.
     """
-    members = list(_members(body))
-    dropped = tuple(dict.fromkeys(each.key for each in members if each.key in names))
+    found = list(members(body))
+    dropped = tuple(dict.fromkeys(each.key for each in found if each.key in names))
     if not dropped:
         return body, ()
-    parts = [body[: members[0].start]]
-    for n, member in enumerate(members):
+    parts = [body[: found[0].start]]
+    for n, member in enumerate(found):
         if member.key not in names:
             # Each but the first brings the comma before it along.
-            start = member.start if len(parts) == 1 else members[n - 1].end
+            start = member.start if len(parts) == 1 else found[n - 1].end
             parts.append(body[start : member.end])
-    parts.append(body[members[-1].end :])
+    parts.append(body[found[-1].end :])
     return b"".join(parts), dropped
 
 
@@ -346,63 +339,3 @@ def _kind(value: object) -> str:
             return "an object"
         case _:
             return "null"
-
-
-class _Member(NamedTuple):
-    """Where one field of the outermost object stands: its key from `start`, its value up to `end`."""
-
-    key: str
-    start: int
-    value: int
-    end: int
-
-
-def _members(body: bytes) -> Iterator[_Member]:
-    """The top-level fields, in order; one written twice comes twice."""
-    opening = _OPENING.match(body)
-    place = opening.end() if opening else len(body)
-    values = _values(body)
-    while (match := _KEY.match(body, place)) is not None:
-        value = match.end()
-        key = _key_text(match[1])
-        place = _value_end(body, value, values.pop(key, None))
-        yield _Member(key, match.start(1), value, place)
-
-
-def _values(body: bytes) -> dict[str, msgspec.Raw]:
-    try:
-        return _MEMBERS.decode(body)
-    except (ValueError, RecursionError):
-        return {}  # What only Python's parser takes is walked through in full.
-
-
-def _key_text(key: bytes) -> str:
-    return str(json.loads(key)) if b"\\" in key else key[1:-1].decode(errors="replace")
-
-
-def _value_end(body: bytes, start: int, known: msgspec.Raw | None) -> int:
-    """`known` is what msgspec, ten times as fast, took for this key's value.
-
-    Under a key written twice it may be the other one's. But a container shows its own end, so
-    that if these bytes stand here, they are the value. Each is tried once, which keeps the work
-    linear whatever a client sends.
-    """
-    first = body[start : start + 1]
-    if first in (b"{", b"["):
-        value = b"" if known is None else bytes(known)
-        if value and body.startswith(value, start):
-            return start + len(value)
-        return _container_end(body, start)
-    found = (_STRING if first == b'"' else _SCALAR).match(body, start)
-    return found.end() if found else len(body)
-
-
-def _container_end(body: bytes, start: int) -> int:
-    depth = 0
-    place = start
-    while (bracket := _BRACKET.match(body, place)) is not None:
-        place = bracket.end()
-        depth += 1 if body[place - 1] in b"{[" else -1
-        if depth == 0:
-            return place
-    return len(body)
