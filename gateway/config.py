@@ -105,7 +105,7 @@ class Server:
     workers: int = 1
     max_body_bytes: int = 32 * 1024 * 1024
     drain_seconds: float = 30.0
-    http_server: HttpServer = HttpServer.AIOHTTP
+    http_server: HttpServer = HttpServer.OWN
     keep_alive_seconds: float = 15.0
     """The longest silence on a stream that has begun, before a frame without meaning; 0 = never."""
 

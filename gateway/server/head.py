@@ -27,6 +27,7 @@ _LENGTH: Final = 1
 _CONNECTION: Final = 2
 _HOST: Final = 4
 _ODD: Final = 1 << 30
+_CLOSE: Final = 1 << 28
 _FRESH: Final = 1 << 29
 """Not worth remembering, as it is another one each time; or not to be, as it is a secret."""
 _SINGLE: Final = ("content-location", "content-range", "content-type", "etag", "max-forwards")
@@ -49,7 +50,7 @@ _MARKS: Final = {
 }
 _KNOWN: Final = {name.lower(): str(name) for name in vars(hdrs).values() if isinstance(name, istr)}
 """Names that aiohttp writes as RFCs do, however the client wrote them."""
-_REQUEST: Final = re.compile(r"POST (/[A-Za-z0-9/_.:@=&?~,-]*) HTTP/1\.1")
+_REQUEST: Final = re.compile(r"POST (/[A-Za-z0-9/_.:@=&?~,-]{0,8189}) HTTP/1\.1")
 _NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _DIGITS: Final = re.compile(r"[0-9]{1,15}")
@@ -90,14 +91,33 @@ class Heads:
         if not data.startswith(_BEGINS):
             return None if end < 0 and _BEGINS.startswith(data) else Odd.ODD
         if end < 0:
-            return None if len(data) < HEAD_BYTES_MAX and _may_be_plain(data) else Odd.ODD
+            return None if len(data) < HEAD_BYTES_MAX and self._may_be_plain(data) else Odd.ODD
         first, *lines = data[:end].decode("utf-8", "surrogateescape").split("\r\n")
         asked = _REQUEST.fullmatch(first)
-        if asked is None or len(first) > FIELD_BYTES_MAX or len(lines) > HEADERS_MAX:
+        if asked is None:
             return Odd.ODD
+        read = self._headers(lines)
+        if read is None or not read[1] & _HOST:
+            return Odd.ODD
+        headers, seen, length = read
+        close = bool(seen & _CLOSE)
+        return Head(asked[1], headers, size=end + 4, length=length, close=close)
+
+    def _may_be_plain(self, begun: bytes) -> bool:
+        """Whether there is sense in waiting for the rest."""
+        lines = begun.decode("utf-8", "surrogateescape").split("\r\n")
+        last = lines.pop()
+        if not lines:
+            return "\n" not in last
+        if not _REQUEST.fullmatch(lines[0]) or self._headers(lines[1:]) is None:
+            return False
+        last = last.removesuffix("\r")
+        return not last or self._line(last if ":" in last else f"{last}:")[0] != _ODD
+
+    def _headers(self, lines: list[str]) -> tuple[list[tuple[str, str]], int, int] | None:
+        """They, what they tell as bits, and the body's length. None where one is odd."""
         headers: list[tuple[str, str]] = []
         seen = length = 0
-        close = False
         known = self._lines
         for line in lines:
             mark, header = known.get(line) or self._line(line)
@@ -105,20 +125,19 @@ class Heads:
             if not mark:
                 continue
             if seen & mark or mark == _ODD:
-                return Odd.ODD
+                return None
             seen |= mark
             if mark == _LENGTH:
                 if not _DIGITS.fullmatch(header[1]):
-                    return Odd.ODD
+                    return None
                 length = int(header[1])
             elif mark == _CONNECTION:
                 said = header[1].lower()
-                close = said == "close"
-                if not close and said != "keep-alive":
-                    return Odd.ODD
-        if not seen & _HOST:
-            return Odd.ODD
-        return Head(asked[1], headers, size=end + 4, length=length, close=close)
+                if said == "close":
+                    seen |= _CLOSE
+                elif said != "keep-alive":
+                    return None
+        return None if len(lines) > HEADERS_MAX else (headers, seen, length)
 
     def _line(self, line: str) -> tuple[int, tuple[str, str]]:
         """One header: what it means for reading the rest; name and value."""
@@ -148,14 +167,6 @@ class Heads:
             self._marks.clear()
         self._marks[written] = found
         return found
-
-
-def _may_be_plain(begun: bytes) -> bool:
-    """Whether there is sense in waiting for the rest."""
-    line, ended, _ = begun.partition(b"\r\n")
-    if ended and not _REQUEST.fullmatch(line.decode("latin-1")):
-        return False
-    return begun.count(b"\n") == begun.count(b"\r\n")
 
 
 def _too_long(line: str) -> bool:

@@ -10,7 +10,18 @@ import pytest
 from gateway.server.limits import Limits
 from gateway.server.server import Server
 from tests.gateway.server.test_conformance import post
-from tests.gateway.server.twins import ABORT, BODY_BYTES_MAX, WAIT, Heard, Twin, ours, talk, twins
+from tests.gateway.server.twins import (
+    ABORT,
+    BODY_BYTES_MAX,
+    HUSH,
+    MUCH,
+    WAIT,
+    Heard,
+    Twin,
+    ours,
+    talk,
+    twins,
+)
 
 WAITING = post(target=b"/v1/messages?do=wait", body=b"w")
 
@@ -48,6 +59,19 @@ async def test_a_client_that_leaves_ends_what_it_asked_for(end: object) -> None:
             await talk(twin.port, [WAITING, ABORT] if end is ABORT else [WAITING], quiet=0.05)
             await until(lambda twin=twin: twin.application.told == ["cancelled"])  # type: ignore[misc]
         assert not server_of(both[0])._connections
+
+
+@pytest.mark.parametrize("do", [b"large", b"much"])
+async def test_a_client_that_takes_its_time_gets_all_of_it(do: bytes) -> None:
+    async with twins() as (own, oracle):
+        asked = post(target=b"/v1/messages?do=" + do)
+        script = [HUSH, asked + post(body=b"next"), WAIT]
+        talking = asyncio.ensure_future(talk(own.port, script))
+        await until(lambda: any(not each.takes for each in server_of(own)._connections))
+        heard = await talking
+        assert len(heard.data) > 50 * len(MUCH)
+        assert heard.data.endswith(b'"next"]')
+        assert heard == await talk(oracle.port, script)
 
 
 async def test_a_large_body_is_refused_before_it_comes_and_skipped_when_it_does() -> None:

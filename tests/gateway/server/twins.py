@@ -29,6 +29,8 @@ from gateway.server.server import Server
 
 BODY_BYTES_MAX = 1000
 HOT = "/v1/messages"
+MUCH = bytes(range(256)) * 512
+"""Fifty times that is more than sockets hold."""
 PAUSE_SECONDS = 0.004
 """Between two parts, so that they are read one after the other."""
 QUIET_SECONDS = 0.25
@@ -42,7 +44,8 @@ class Do:
     """What is between the bytes of a script."""
 
 
-EOF, ABORT, WAIT = Do(), Do(), Do()
+EOF, ABORT, WAIT, HUSH = Do(), Do(), Do(), Do()
+"""`HUSH`: nothing is read until the script is over."""
 Script = Sequence[bytes | Do]
 
 
@@ -88,11 +91,17 @@ class Application:
         if do == "wait":
             await self.go.wait()
         echo = json.dumps([incoming.headers, body.decode("latin-1")]).encode()
+        echo = MUCH * 50 if do == "large" else echo
         self.told.append(echo)
         if do == "stream":
             await answer.begin(status, [("content-type", "text/event-stream"), ("x-e", "é\udcff")])
             for part in (echo[:10], b"", echo[10:]):
                 await answer.write(part)
+            await answer.end()
+        elif do == "much":
+            await answer.begin(status, [])
+            for _ in range(50):
+                await answer.write(MUCH)
             await answer.end()
         elif do == "nothing":
             await answer.begin(status, [])
@@ -179,54 +188,78 @@ async def twins() -> AsyncIterator[tuple[Twin, Twin]]:
         yield own, oracle
 
 
+class _Ear(asyncio.Protocol):
+    """Keeps what comes, also where the connection is reset behind it."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.news = asyncio.Event()
+        self.closed = False
+
+    def data_received(self, data: bytes) -> None:
+        self.data += data
+        self.news.set()
+
+    def eof_received(self) -> bool:
+        self.closed = True
+        self.news.set()
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed = True
+        self.news.set()
+
+
 async def talk(port: int, script: Script, *, quiet: float = QUIET_SECONDS) -> Heard:
     """Plays the script, then listens until nothing has come for `quiet` seconds."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    made = writer.get_extra_info("socket")
-    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    data, closed = b"", False
+    loop = asyncio.get_running_loop()
+    transport, ear = await loop.create_connection(_Ear, "127.0.0.1", port)
     try:
-        with suppress(ConnectionError):
+        with suppress(OSError):
             for step in script:
-                if isinstance(step, bytes):
-                    writer.write(step)
-                    await writer.drain()
-                    await asyncio.sleep(PAUSE_SECONDS)
-                elif step is EOF:
-                    writer.write_eof()
-                elif step is WAIT:
-                    await asyncio.sleep(quiet)
-                else:
-                    made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                    writer.transport.abort()
-                    return Heard(data, closed=True)
-        while not closed:
+                await _play(step, transport, quiet)
+        if not transport.is_reading():
+            transport.resume_reading()
+        while not ear.closed:
+            ear.news.clear()
             try:
                 async with asyncio.timeout(quiet):
-                    part = await reader.read(65536)
+                    await ear.news.wait()
             except TimeoutError:
                 break
-            except ConnectionError:
-                part = b""
-            data += part
-            closed = not part
     finally:
-        writer.transport.abort()
-    return Heard(_WHY_BAD.sub(rb"\1", _DATE.sub(b"\r\n", data)), closed)
+        transport.abort()
+    return Heard(_WHY_BAD.sub(rb"\1", _DATE.sub(b"\r\n", bytes(ear.data))), ear.closed)
+
+
+async def _play(step: bytes | Do, transport: asyncio.Transport, quiet: float) -> None:
+    if isinstance(step, bytes):
+        transport.write(step)
+        await asyncio.sleep(PAUSE_SECONDS)
+    elif step is EOF:
+        transport.write_eof()
+    elif step is HUSH:
+        transport.pause_reading()
+    elif step is WAIT:
+        await asyncio.sleep(quiet)
+    else:
+        made = transport.get_extra_info("socket")
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
 
 
 async def compare(own: Twin, oracle: Twin, scripts: Sequence[Script], *, at_once: int = 40) -> None:
     """Both servers say the same to each script. What differs on a busy machine has a second try."""
     for start in range(0, len(scripts), at_once):
         some = scripts[start : start + at_once]
-        heard = await asyncio.gather(*(_both(own, oracle, each, QUIET_SECONDS) for each in some))
+        heard = await asyncio.gather(*(both(own, oracle, each, QUIET_SECONDS) for each in some))
         for script, (ours_said, theirs_said) in zip(some, heard, strict=True):
             if ours_said != theirs_said:
-                again = await _both(own, oracle, script, PATIENT_SECONDS)
+                again = await both(own, oracle, script, PATIENT_SECONDS)
                 assert again[0] == again[1], script
 
 
-async def _both(own: Twin, oracle: Twin, script: Script, quiet: float) -> tuple[Heard, Heard]:
+async def both(own: Twin, oracle: Twin, script: Script, quiet: float) -> tuple[Heard, Heard]:
     first, second = await asyncio.gather(
         talk(own.port, script, quiet=quiet), talk(oracle.port, script, quiet=quiet)
     )
