@@ -17,6 +17,7 @@ from tests.gateway.server.twins import (
     MUCH,
     WAIT,
     Heard,
+    Script,
     Twin,
     ours,
     talk,
@@ -65,7 +66,7 @@ async def test_a_client_that_leaves_ends_what_it_asked_for(end: object) -> None:
 async def test_a_client_that_takes_its_time_gets_all_of_it(do: bytes) -> None:
     async with twins() as (own, oracle):
         asked = post(target=b"/v1/messages?do=" + do)
-        script = [HUSH, asked + post(body=b"next"), WAIT]
+        script: Script = [HUSH, asked + post(body=b"next"), WAIT]
         talking = asyncio.ensure_future(talk(own.port, script))
         await until(lambda: any(not each.takes for each in server_of(own)._connections))
         heard = await talking
