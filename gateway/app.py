@@ -44,7 +44,8 @@ from gateway.routing.restoring import restore
 from gateway.routing.snapshot import snapshot
 from gateway.spine import Spine
 from gateway.telemetry.log import LogSink
-from gateway.telemetry.metrics import LoopLag, MetricsSink
+from gateway.telemetry.metrics import MetricsSink
+from gateway.telemetry.metrics_lag import LoopLag
 from gateway.telemetry.sampling import Sampling
 from gateway.units import Clock, Moment
 from gateway.upstream.base import Upstream
@@ -225,14 +226,13 @@ async def _restore(context: Context, store: Store) -> None:
 
 
 def _attach(spine: Spine, config: Config, store: Store) -> tuple[MetricsSink, TraceSink | None]:
-    registry = CollectorRegistry()
-    ProcessCollector(registry=registry)
     traces = _traces(config)
     metrics = MetricsSink(
         config,
         version=version(),
-        registry=registry,
+        registry=CollectorRegistry(),
         sampling=Sampling(config.telemetry) if traces is not None else None,
+        others=(ProcessCollector(registry=None),),
     )
     journal = Journal(journal_path(store.path))
     ahead = Ahead(ahead_path(store.path))

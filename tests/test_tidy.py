@@ -43,7 +43,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "gateway.config_*",
         "gateway.spine",
         "gateway.telemetry.labels",
-        "gateway.telemetry.spans",
+        "gateway.telemetry.spans*",
         "gateway.upstream",
         "storage.checkpoints",
         "storage.filters",
@@ -56,7 +56,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ),
     (
         "gateway.telemetry.log",
-        "gateway.telemetry.metrics",
+        "gateway.telemetry.metrics*",
         "gateway.telemetry.traces",
         "storage.counting",
         "storage.journal",

@@ -6,12 +6,13 @@ read from the pool's snapshot when somebody scrapes. The text is made off the ev
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar
 
 from gateway.config import Config
 from gateway.delivery_parts import SinkStats
@@ -29,6 +30,7 @@ from gateway.events import (
     Stamped,
     Switched,
     SwitchKind,
+    Usage,
 )
 from gateway.routing.snapshot import STATE_CODES, CredentialView, Snapshot, State
 from gateway.telemetry import catalogue
@@ -42,16 +44,19 @@ from gateway.telemetry.labels import (
     Labels,
     Values,
 )
+from gateway.telemetry.metrics_series import Board, End, Place
 from gateway.telemetry.sampling import Sampling
-from gateway.units import MICROS, Clock
+from gateway.units import MICROS
 
 STORAGE: Final = "storage"
 """Name of the sink that the metrics of written and dropped events are about."""
 OPEN_REQUESTS_MAX: Final = 4096
 """Requests whose last failed attempt is remembered, to see rotations: the oldest are forgotten."""
-LAG_INTERVAL_SECONDS: Final = 0.25
-LAG_MEASURES: Final = 60
-"""Fifteen seconds of them: a usual scrape interval, so that no stall falls between two."""
+KEPT_MAX: Final = 4096
+"""Targets whose series are kept ready; a client may ask for any model."""
+END: Final = b"# EOF\n"
+"""Of OpenMetrics."""
+
 
 FAILURES: Final = frozenset(Failure)
 FALLBACK_REASONS: Final = FAILURES | frozenset(PASSED_OVER)
@@ -74,14 +79,19 @@ class MetricsSink:
         version: str,
         registry: CollectorRegistry,
         sampling: Sampling | None = None,
+        others: Sequence[Collector] = (),
     ) -> None:
-        """`sampling` says whose spans are kept, and are worth an exemplar; None: nobody's."""
-        # The time at which each series began would be as many lines again, and nobody's question.
-        disable_created_metrics()  # type: ignore[no-untyped-call]
-        self._registry = registry
+        """`sampling` says whose spans are kept, and are worth an exemplar; None: nobody's. `others`
+        are told before ours: prometheus-client's own collectors, which have few series."""
         self._sampling = sampling
-        self._families = {metric: _family(metric, registry) for metric in catalogue.METRICS}
-        self._children: dict[tuple[Metric, Values], Any] = {}
+        self._others = CollectorRegistry()
+        for other in others:
+            self._others.register(other)
+        self._board = Board(catalogue.METRICS)
+        registry.register(self._board)
+        self._places: dict[tuple[str, str], Place] = {}
+        self._ends: dict[tuple[str, bool, str], End] = {}
+        """Series of what comes with each request, looked up at once."""
         self._seen = 0
         self._boot_id = ""
         self._config_version = ""
@@ -102,11 +112,13 @@ class MetricsSink:
     def configure(self, config: Config) -> None:
         """At the start and at each reload. What was counted stays; removed targets lose their state."""
         self._labels = Labels(config)
+        self._places.clear()
+        self._ends.clear()
         known = set(self._labels.series())
-        for metric, values in self._children.keys() - known:
+        for metric, family in self._board.families.items():
             if metric.kind is Kind.GAUGE and metric not in VERSIONS:
-                self._families[metric].remove(*values)
-                del self._children[metric, values]
+                for values in [each for each in family if (metric, each) not in known]:
+                    self._board.remove(metric, values)
         for metric, values in self._labels.series():
             self._at(metric, *values)
 
@@ -154,68 +166,108 @@ class MetricsSink:
 
     def _text(self, accept: str) -> tuple[bytes, str]:
         encode, content_type = choose_encoder(accept)
-        return encode(self._registry), content_type
+        others = encode(self._others)
+        openmetrics = others.endswith(END)
+        ours = self._board.text(openmetrics=openmetrics).encode()
+        if openmetrics:
+            return others.removesuffix(END) + ours + END, content_type
+        return others + ours, content_type
 
     def _at(self, metric: Metric, *values: str) -> Any:  # noqa: ANN401
-        """The series, kept: prometheus-client takes five times as long to look one up."""
-        key = (metric, values)
-        child = self._children.get(key)
-        if child is None:
-            family = self._families[metric]
-            child = self._children[key] = family.labels(*values) if metric.labels else family
-        return child
+        return self._board.at(metric, values)
 
     # -- what happened -------------------------------------------------------------------------
 
     def _request(self, event: RequestFinished) -> None:
-        self._failed.pop(event.request_id, None)
-        route = self._labels.route(event.route)
-        self._at(catalogue.REQUESTS, route, event.outcome).inc()
-        duration = self._at(catalogue.REQUEST_DURATION, route, catalogue.STREAM[event.stream])
+        if self._failed:
+            self._failed.pop(event.request_id, None)
+        key = (event.route, event.stream, event.outcome._value_)
+        end = self._ends.get(key) or self._new_end(key)
+        end.requests.inc()
         sampling = self._sampling
         kept = sampling is not None and sampling.request(event)
-        duration.observe(event.duration_seconds, _exemplar(event) if kept else None)
+        seconds = event.duration_seconds
+        end.duration.observe(seconds, _exemplar(event, seconds) if kept else None)
         if event.attempts:
-            self._at(catalogue.OVERHEAD, catalogue.PHASES[0]).observe(event.overhead_seconds)
-        if route == NO_ROUTE:
+            end.overhead.observe(event.overhead_seconds)
+        if end.route == NO_ROUTE:
             return
-        if event.outcome is RequestOutcome.OK and event.failure is not None:
-            self._at(catalogue.RESCUES, route).inc()
+        if event.failure is not None and event.outcome is RequestOutcome.OK:
+            self._at(catalogue.RESCUES, end.route).inc()
         if event.fallback_from and event.provider:
-            origin = self._labels.hop(route, event.fallback_from)
-            to = self._labels.hop(route, f"{event.provider}/{event.model}")
-            reason = _among(FALLBACK_REASONS, event.fallback_reason)
-            self._at(catalogue.FALLBACKS, route, origin, to, reason).inc()
-            if event.cost_usd is not None:
-                self._at(catalogue.FALLBACK_COST, route).inc(max(0.0, event.cost_usd))
+            self._fallback(event, end.route)
+
+    def _new_end(self, key: tuple[str, bool, str]) -> End:
+        route, stream, outcome = key
+        route = self._labels.route(route)
+        end = End(
+            route,
+            self._at(catalogue.REQUESTS, route, outcome),
+            self._at(catalogue.REQUEST_DURATION, route, catalogue.STREAM[stream]),
+            self._at(catalogue.OVERHEAD, catalogue.PHASES[0]),
+        )
+        if len(self._ends) < KEPT_MAX:
+            self._ends[key] = end
+        return end
+
+    def _fallback(self, event: RequestFinished, route: str) -> None:
+        origin = self._labels.hop(route, event.fallback_from)
+        to = self._labels.hop(route, f"{event.provider}/{event.model}")
+        reason = _among(FALLBACK_REASONS, event.fallback_reason)
+        self._at(catalogue.FALLBACKS, route, origin, to, reason).inc()
+        if event.cost_usd is not None:
+            self._at(catalogue.FALLBACK_COST, route).inc(max(0.0, event.cost_usd))
 
     def _attempt(self, event: AttemptFinished) -> None:
-        provider = self._labels.provider(event.provider)
-        model = self._labels.model(event.provider, event.model)
-        failure = event.failure if event.failure is not None else ""
+        key = (event.provider, event.model)
+        place = self._places.get(key) or self._new_place(key)
         sampling = self._sampling
-        exemplar = _exemplar(event) if sampling is not None and sampling.attempt(event) else None
-        self._at(catalogue.ATTEMPTS, provider, model, event.outcome, failure).inc(1, exemplar)
-        self._at(catalogue.ATTEMPT_DURATION, provider, model).observe(event.duration_seconds)
-        if event.first_content_seconds is not None:
-            first = self._at(catalogue.FIRST_TOKEN, provider, model)
-            first.observe(event.first_content_seconds, exemplar)
+        kept = sampling is not None and sampling.attempt(event)
+        if event.outcome is AttemptOutcome.OK and event.failure is None:
+            attempts = place.ok
+        else:
+            failure = "" if event.failure is None else event.failure._value_
+            ending = (event.outcome._value_, failure)
+            attempts = self._at(catalogue.ATTEMPTS, place.provider, place.model, *ending)
+        attempts.inc(1, _exemplar(event, 1) if kept else None)
+        place.duration.observe(event.duration_seconds)
+        first = event.first_content_seconds
+        if first is not None:
+            place.first.observe(first, _exemplar(event, first) if kept else None)
         if event.probe:
             route = self._labels.route(event.route)
             target = self._labels.hop(route, f"{event.provider}/{event.model}")
-            self._at(catalogue.PROBES, route, target, event.outcome).inc()
+            self._at(catalogue.PROBES, route, target, event.outcome._value_).inc()
         if event.usage is not None:
-            for field, kind in catalogue.TOKEN_KINDS.items():
-                tokens = getattr(event.usage, field)
-                if tokens is not None:
-                    self._at(catalogue.TOKENS, provider, model, kind).inc(max(0, tokens))
+            self._usage(event.usage, place)
         if event.cost_usd is not None:
-            self._at(catalogue.COST, provider, model).inc(max(0.0, event.cost_usd))
-        known = self._labels.credential(event.provider, event.credential)
-        if event.quota_remaining is not None and known:
+            self._at(catalogue.COST, place.provider, place.model).inc(max(0.0, event.cost_usd))
+        if event.quota_remaining is not None and self._labels.credential(
+            event.provider, event.credential
+        ):
             left = self._at(catalogue.QUOTA_REMAINING, event.provider, event.credential)
             left.set(event.quota_remaining)
-        self._rotation(event)
+        if self._failed or event.outcome is AttemptOutcome.FAILED:
+            self._rotation(event)
+
+    def _usage(self, usage: Usage, place: Place) -> None:
+        for field, kind in catalogue.TOKEN_KINDS.items():
+            tokens = getattr(usage, field)
+            if tokens is not None:
+                self._at(catalogue.TOKENS, place.provider, place.model, kind).inc(max(0, tokens))
+
+    def _new_place(self, key: tuple[str, str]) -> Place:
+        provider, model = self._labels.provider(key[0]), self._labels.model(*key)
+        place = Place(
+            provider,
+            model,
+            self._at(catalogue.ATTEMPTS, provider, model, AttemptOutcome.OK.value, ""),
+            self._at(catalogue.ATTEMPT_DURATION, provider, model),
+            self._at(catalogue.FIRST_TOKEN, provider, model),
+        )
+        if len(self._places) < KEPT_MAX:
+            self._places[key] = place
+        return place
 
     def _rotation(self, event: AttemptFinished) -> None:
         before = self._failed.pop(event.request_id, None)
@@ -239,7 +291,7 @@ class MetricsSink:
         self._at(catalogue.SWITCHES, route, origin, to, event.switch, reason).inc()
         if event.reversal:
             self._at(catalogue.REVERSALS, route).inc()
-        if (catalogue.ROUTE_LAST_SWITCH, (route,)) in self._children:
+        if (route,) in self._board.families[catalogue.ROUTE_LAST_SWITCH]:
             self._at(catalogue.DWELL, route).observe(event.dwell_seconds)
             self._at(catalogue.ROUTE_LAST_SWITCH, route).set(event.ts / MICROS)
 
@@ -261,9 +313,7 @@ class MetricsSink:
         self._at(catalogue.CONFIG_STALE).set(isinstance(event, ConfigRejected))
 
     def _version(self, version: str) -> None:
-        key = (catalogue.CONFIG_INFO, (self._config_version,))
-        if self._children.pop(key, None) is not None:
-            self._families[catalogue.CONFIG_INFO].remove(self._config_version)
+        self._board.remove(catalogue.CONFIG_INFO, (self._config_version,))
         self._config_version = version
         self._at(catalogue.CONFIG_INFO, version).set(1)
 
@@ -289,9 +339,7 @@ class MetricsSink:
         for provider in snapshot.providers:
             for credential in provider.credentials:
                 self._credential((provider.provider, credential.credential), credential)
-        ends: dict[Values, float] = {
-            values: 0.0 for metric, values in self._children if metric is catalogue.COOLDOWN_UNTIL
-        }
+        ends = dict.fromkeys(self._board.families[catalogue.COOLDOWN_UNTIL], 0.0)
         for rest in snapshot.rests:
             where = self._labels.place(rest.scope, rest.provider, rest.model)
             key = (self._labels.provider(rest.provider), where, rest.scope.value)
@@ -327,45 +375,10 @@ class MetricsSink:
         self._totals[key] = total
 
 
-class LoopLag:
-    """Measures how late the event loop wakes a sleeper: what every request waits as well."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._late: deque[float] = deque(maxlen=LAG_MEASURES)
-
-    @property
-    def seconds(self) -> float:
-        """The worst of the last seconds; 0 before the first measure."""
-        return max(self._late, default=0.0)
-
-    async def run(self) -> None:
-        """For ever; to be cancelled."""
-        while True:
-            began = self._clock.now().instant
-            await self._clock.sleep(LAG_INTERVAL_SECONDS)
-            late = self._clock.now().instant - began - LAG_INTERVAL_SECONDS
-            self._late.append(max(0.0, late))
-
-
-def _exemplar(event: RequestFinished | AttemptFinished) -> dict[str, str]:
-    return {"trace_id": event.trace_id, "span_id": event.span_id}
-
-
-def _family(metric: Metric, registry: CollectorRegistry) -> Any:  # noqa: ANN401
-    match metric.kind:
-        case Kind.COUNTER:
-            return Counter(metric.name, metric.help, metric.labels, registry=registry)
-        case Kind.GAUGE:
-            return Gauge(metric.name, metric.help, metric.labels, registry=registry)
-        case Kind.HISTOGRAM:
-            return Histogram(
-                metric.name,
-                metric.help,
-                metric.labels,
-                buckets=metric.buckets,
-                registry=registry,
-            )
+def _exemplar(event: RequestFinished | AttemptFinished, value: float) -> Exemplar:
+    return Exemplar(
+        {"trace_id": event.trace_id, "span_id": event.span_id}, value, event.ts / MICROS
+    )
 
 
 def _among(known: frozenset[Any] | Sequence[str], value: str) -> str:

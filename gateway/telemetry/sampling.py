@@ -13,6 +13,7 @@ from gateway.events import AttemptFinished, AttemptOutcome, RequestFinished, Req
 
 TRACE_ID_BITS: Final = (1 << 64) - 1
 """The half of a trace id that decides, as in OpenTelemetry's own ratio sampler."""
+TRACE_ID_DIGITS: Final = 16
 FAULTS: Final = (RequestOutcome.UPSTREAM_ERROR, RequestOutcome.EXHAUSTED, RequestOutcome.SHED)
 """Outcomes that are an error of the gateway's side; a client's own are not."""
 
@@ -26,7 +27,7 @@ class Sampling:
 
     def by_id(self, trace_id: str) -> bool:
         """Of the share. `trace_id`: 32 hexadecimal digits."""
-        return int(trace_id, 16) & TRACE_ID_BITS < self._bound
+        return int(trace_id[-TRACE_ID_DIGITS:], 16) < self._bound
 
     def request(self, request: RequestFinished) -> bool:
         if self.by_id(request.trace_id) or request.duration_seconds >= self._slow:

@@ -8,10 +8,11 @@ request (a switch, a cooldown that ended, a probe) has a root of its own, linked
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import Enum
 from hashlib import blake2b
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from gateway.events import (
     AttemptFinished,
@@ -53,16 +54,14 @@ class Role(Enum):
     CLIENT = "CLIENT"
 
 
-@dataclass(frozen=True, slots=True)
-class Ids:
+class Ids(Struct, frozen=True, gc=False):
     """Hexadecimal: 32 digits and 16."""
 
     trace: str
     span: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class Told(Struct, frozen=True, kw_only=True):
     """One span, in our own terms. Times are Unix microseconds."""
 
     name: str
@@ -217,9 +216,12 @@ class Words:
     def said(self, values: Mapping[Span, Value | None]) -> Attributes:
         """Without what is empty, in the names of the conventions; half surrogate pairs of some
         client's text would not fit into protobuf."""
+        renamed = self._renamed
         return {
-            self._renamed.get(name, name.value): (
-                value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+            renamed.get(name, name._value_): (
+                value.encode("utf-8", "replace").decode()
+                if isinstance(value, str) and not value.isascii()
+                else value
             )
             for name, value in values.items()
             if value is not None and value != ""

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from dataclasses import replace
 from random import Random
@@ -34,7 +33,7 @@ from gateway.routing.pool import Pool
 from gateway.routing.snapshot import Snapshot, snapshot
 from gateway.telemetry.catalogue import METRICS
 from gateway.telemetry.labels import Labels
-from gateway.telemetry.metrics import LoopLag, MetricsSink
+from gateway.telemetry.metrics import MetricsSink
 from tests.fakes import FakeClock
 from tests.gateway.telemetry.building import some_events, stamp, usual
 from tests.storage.samples import ALL_KINDS, example
@@ -361,27 +360,3 @@ async def test_the_text_is_what_was_asked_for(
     body, content_type = render(accept)
     assert kind in content_type
     assert len(list(read(body.decode()))) == len(METRICS)
-
-
-async def test_the_loop_lag_is_the_worst_of_the_last_seconds() -> None:
-    class LateClock(FakeClock):
-        late = 0.0
-
-        async def sleep(self, seconds: float) -> None:
-            await super().sleep(seconds + self.late)
-
-    clock = LateClock()
-    lag = LoopLag(clock)
-    assert lag.seconds == 0.0
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(lag.run())
-        await clock.advance(1.0)
-        assert lag.seconds == pytest.approx(0.0)
-        clock.late = 0.5
-        await clock.advance(2.0)
-        clock.late = 0.0
-        await clock.advance(1.0)
-        assert lag.seconds == pytest.approx(0.5)
-        await clock.advance(20.0)
-        assert lag.seconds == pytest.approx(0.0)
-        task.cancel()
