@@ -55,7 +55,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "dashboards.build",
     ),
     (
-        "gateway.telemetry.log",
+        "gateway.telemetry.log*",
         "gateway.telemetry.metrics*",
         "gateway.telemetry.traces",
         "storage.counting",

@@ -10,7 +10,6 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any, Final
 
@@ -44,10 +43,8 @@ from gateway.events import (
     Stamped,
     Switched,
 )
-from gateway.units import MICROS
+from gateway.telemetry.log_quick import OMITTED, TIMES, quick, quoted, shown, time_text
 
-TEXT_CHARS_MAX: Final = 300
-"""Of one value: clients and providers write some of them."""
 QUIET: Final = ("asyncio", "aiosqlite", "urllib3", "alembic.runtime.migration")
 """Libraries whose lines below warnings tell an operator nothing."""
 
@@ -75,18 +72,18 @@ MESSAGES: Final[Mapping[type[Event], tuple[int, str]]] = {
 UNHAPPY: Final = (RequestOutcome.UPSTREAM_ERROR, RequestOutcome.EXHAUSTED)
 """Requests told as warnings: nobody served them."""
 
-_TIMES: Final = ("ts", "started", "until", "since", "ended_at")
-_OMITTED: Final = ("ts", "span_id", "parent_span_id", "usage")
 _RENAMED: Final = {"ts": "timestamp", "level": "ladder_level"}
 """`level` is the line's own."""
-_QUOTED: Final = frozenset(" \t=\r\n\"'")
-"""Values that hold one of these stand in quotes."""
+_LEVEL_NAMES: Final = {
+    level: logging.getLevelName(level).lower()
+    for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)
+}
 _USAGE: Final = TOKENS
 _SPENT: Final = attrgetter(*_USAGE)
 
 
 def _values(kind: type[Event]) -> tuple[tuple[str, ...], Callable[[Event], tuple[Any, ...]]]:
-    names = ("ts", *(name for name in kind.__struct_fields__ if name not in _OMITTED))
+    names = ("ts", *(name for name in kind.__struct_fields__ if name not in OMITTED))
     return names, attrgetter(*names)
 
 
@@ -106,6 +103,8 @@ class LogSink:
 
     def __init__(self, log_format: LogFormat) -> None:
         self._rendered = _as_json if log_format is LogFormat.JSON else _as_text()
+        coloured = log_format is not LogFormat.JSON and sys.stdout.isatty()
+        self._request = None if coloured else quick(log_format)
         self._log = logging.getLogger("gateway")
         self._seen = 0
 
@@ -117,26 +116,34 @@ class LogSink:
 
     def _write(self, batch: Sequence[Stamped]) -> None:
         lines = []
+        lowest = self._log.getEffectiveLevel()
         for stamped in batch:
             if stamped.seq <= self._seen:
                 continue
             self._seen = stamped.seq
             level = _level(stamped.event)
-            if level is not None and self._log.isEnabledFor(level):
-                lines.append(self._rendered(_whole(stamped.event, level)))
+            if level is not None and level >= lowest:
+                lines.append(self._line(stamped.event, level))
         if lines:
             # In one piece: no line of another thread gets in between.
             sys.stdout.write("\n".join((*lines, "")))
             sys.stdout.flush()
 
+    def _line(self, event: Event, level: int) -> str:
+        if self._request is not None and isinstance(event, RequestFinished):
+            try:
+                return self._request(event, _LEVEL_NAMES[level])
+            except AttributeError:  # A plain text where an enum should be.
+                pass
+        return self._rendered(_whole(event, level))
+
 
 def _level(event: Event) -> int | None:
     """None for what is no line at all."""
-    match event:
-        case RequestFinished(outcome=outcome) if outcome in UNHAPPY:
-            return logging.WARNING
-        case AttemptFinished(outcome=AttemptOutcome.OK):
-            return None
+    if isinstance(event, RequestFinished):
+        return logging.WARNING if event.outcome in UNHAPPY else logging.INFO
+    if isinstance(event, AttemptFinished) and event.outcome is AttemptOutcome.OK:
+        return None
     found = MESSAGES.get(type(event))
     return None if found is None else found[0]
 
@@ -148,8 +155,8 @@ def line(event: Event) -> dict[str, Any]:
     for name, value in zip(names, values(event), strict=True):
         if value is None or value == "":
             continue
-        if name in _TIMES:
-            value = _time(value)
+        if name in TIMES:
+            value = time_text(value)
         elif isinstance(value, float):
             value = round(value, 6)
         elif isinstance(value, str):
@@ -165,7 +172,7 @@ def line(event: Event) -> dict[str, Any]:
 def _whole(event: Event, level: int) -> EventDict:
     """The line with everything that `configure` adds to those of other loggers."""
     found = line(event)
-    found["level"] = logging.getLevelName(level).lower()
+    found["level"] = _LEVEL_NAMES[level]
     found["logger"] = "gateway"
     found["event"] = MESSAGES[type(event)][1]
     return printable(None, "", found)
@@ -187,13 +194,7 @@ def _as_text() -> Callable[[EventDict], str]:
 def _plain(found: EventDict) -> str:
     head = f"{found.pop('timestamp')} [{found.pop('level'):<9}] {found.pop('event'):<30} "
     head += f"[{found.pop('logger')}] "
-    return head + " ".join([f"{name}={_quoted(found[name])}" for name in sorted(found)])
-
-
-def _quoted(value: object) -> str:
-    if not isinstance(value, str):
-        return repr(value)
-    return value if _QUOTED.isdisjoint(value) else repr(value)
+    return head + " ".join([f"{name}={quoted(found[name])}" for name in sorted(found)])
 
 
 def configure(log_format: LogFormat, level: str) -> None:
@@ -242,9 +243,9 @@ def printable(_: WrappedLogger, __: str, found: EventDict) -> EventDict:
     """No value breaks a line, moves the cursor or is endless, whoever wrote it."""
     for name, value in found.items():
         if isinstance(value, str):
-            found[name] = _shown(value)
+            found[name] = shown(value)
         elif isinstance(value, tuple | list):
-            found[name] = [_shown(str(each)) for each in value]
+            found[name] = [shown(str(each)) for each in value]
     return found
 
 
@@ -258,17 +259,3 @@ def _renderers(log_format: LogFormat) -> list[Processor]:
     plain = structlog.dev.plain_traceback
     colours = sys.stdout.isatty()
     return [structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=plain)]
-
-
-def _shown(text: str) -> str:
-    if len(text) > TEXT_CHARS_MAX:
-        text = f"{text[:TEXT_CHARS_MAX]}…"
-    if text.isprintable():
-        return text
-    return "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
-    )
-
-
-def _time(micros: int) -> str:
-    return datetime.fromtimestamp(micros / MICROS, UTC).isoformat().replace("+00:00", "Z")

@@ -21,7 +21,8 @@ from gateway.events import (
     Switched,
 )
 from gateway.telemetry import log
-from gateway.telemetry.log import MESSAGES, TEXT_CHARS_MAX, LogSink, configure
+from gateway.telemetry.log import MESSAGES, LogSink, configure
+from gateway.telemetry.log_quick import TEXT_CHARS_MAX
 from tests.gateway.telemetry.building import stamp
 from tests.storage.samples import ALL_KINDS, example
 
