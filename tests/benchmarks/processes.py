@@ -14,7 +14,7 @@ QUIET_SHARE = 0.03
 """A process that uses less than this of a core has nothing left to do."""
 SETTLE_SECONDS_MAX = 5.0
 PRIORITY = -10
-"""Of subjects, where that is allowed: other people's processes disturb less."""
+"""Of all of a benchmark, where that is allowed: other people's processes disturb less."""
 _SCHED_CLOCK = 2
 _NANOS = 1e9
 
@@ -41,12 +41,10 @@ def pin(pid: int, core: int) -> None:
         os.sched_setaffinity(pid, {core})
 
 
-def raise_priority(pid: int) -> bool:
-    try:
-        os.setpriority(os.PRIO_PROCESS, pid, PRIORITY)
-    except OSError:
-        return False
-    return True
+def raise_priority() -> None:
+    """Of this process and those that it will start. Not where it is forbidden."""
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
 
 
 def tree(pid: int) -> list[int]:

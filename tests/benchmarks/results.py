@@ -122,6 +122,7 @@ def about(*, when: str, scale: str, languages: Mapping[str, str], apart: bool) -
             "memory GB": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9),
             "system": f"{platform.system()} {platform.release()}",
             "subject on a core of its own": apart,
+            "priority": os.getpriority(os.PRIO_PROCESS, 0),
         },
         "versions": {"python": platform.python_version(), **_versions()},
         "written in": dict(languages),

@@ -13,8 +13,9 @@ from tests.benchmarks.subjects import BASE, FALLS_BACK, Kind, Stage, Subject, ru
 
 ROUTES = frozenset({"bench", "bench-fallback"})
 SETTLE_SECONDS = 0.5
-TOO_MANY = frozenset({"held-1000", "held-3000", "rate-500"})
+TOO_MANY = frozenset({"held-1000", "held-3000", "rate-100", "rate-500"})
 """Scenarios that leave LiteLLM's proxy with minutes of work: it serves about fifty a second."""
+LITELLM_PER_SECOND = 20
 
 
 def kinds() -> list[Kind]:
@@ -56,7 +57,7 @@ def litellm(stage: Stage) -> Iterator[Subject]:
     config["router_settings"] = {"disable_cooldowns": True, "num_retries": 0}
     (folder / "litellm.yaml").write_text(json.dumps(config), encoding="utf-8")
     with _running(stage, peer) as subject:
-        yield subject
+        yield replace(subject, failover_per_second=LITELLM_PER_SECOND)
 
 
 @contextmanager

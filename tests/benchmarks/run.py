@@ -227,6 +227,14 @@ def _scenario(running: Running, scenario: Scenario, results: Results, rounds: in
     click.echo(f"{scenario.name}: {rounds} rounds, {took:.0f} s", err=True)
 
 
+def take_faults(results: Results, file: Path = parts.FAULTS) -> None:
+    """Puts what `make bench-faults` found beside this run's figures."""
+    try:
+        results.parts["faults"] = parts.faults(file)
+    except (OSError, ValueError) as error:
+        results.troubles.append(f"faults: {_told(error)}; run `make bench-faults`")
+
+
 def _part(rig: Rig, name: str, results: Results) -> None:
     click.echo(f"part {name}", err=True)
     why = parts.missing(name)

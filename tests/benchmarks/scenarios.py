@@ -21,6 +21,7 @@ from tests.benchmarks.native import Driver
 from tests.benchmarks.processes import Reading, Watch, cores
 from tests.benchmarks.subjects import (
     BASE,
+    FAILOVER_PER_SECOND,
     FALLS_BACK,
     TRANSLATES,
     VARIANT,
@@ -182,14 +183,10 @@ def _saturated(rig: Rig, subject: Subject, *, size: int) -> Slice:
 
 def _at_rate(rig: Rig, subject: Subject, *, per_second: int, route: str = "bench") -> Slice:
     steer = Steer()
+    seconds = rig.scale.rate_seconds.get(per_second, rig.scale.rate_seconds[FAILOVER_PER_SECOND])
+    asked = subject.ask(steer, route=route)
     watch = rig.watch(subject)
-    took = rig.driver.rate(
-        subject.port,
-        subject.ask(steer, route=route),
-        steer,
-        per_second=per_second,
-        seconds=rig.scale.rate_seconds[per_second],
-    )
+    took = rig.driver.rate(subject.port, asked, steer, per_second=per_second, seconds=seconds)
     return _answers(took, watch.end())
 
 
@@ -278,7 +275,7 @@ def _failover(rig: Rig, subject: Subject) -> Slice:
                 seconds=rig.scale.warm_seconds / 5,
             )
         refused = _refused(rig)
-        found = _at_rate(rig, subject, per_second=100, route=route)
+        found = _at_rate(rig, subject, per_second=subject.failover_per_second, route=route)
         if name != "plain":
             found.figures["tried"] = (_refused(rig) - refused) / len(found.samples["p"])
         whole.figures |= {f"{name} {figure}": value for figure, value in found.figures.items()}
@@ -354,7 +351,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Scenario(
         "failover",
-        "100 requests a second: plain, falling back, sticky, rotating",
+        "plain, falling back, sticky, rotating; 100 requests a second (litellm: 20)",
         _failover,
         frozenset({FALLS_BACK}),
         directly=False,

@@ -28,7 +28,6 @@ from tests.benchmarks.processes import (
     cores,
     cpu_seconds,
     pin,
-    raise_priority,
     resident_bytes,
     running_still,
     tree,
@@ -42,6 +41,8 @@ STOP_SECONDS_MAX = 5.0
 SINKS_SETTLE_SECONDS = 1.2
 """Spans are collected for a second."""
 _SERVES = re.compile(rb"serves on http://127\.0\.0\.1:(\d+)")
+
+FAILOVER_PER_SECOND = 100
 
 DIRECT, NGINX, AIOHTTP, EVENKEEL, OFF = "direct", "nginx", "aiohttp", "evenkeel", "all off"
 BASE, VARIANT, FALLS_BACK, TRANSLATES = "base", "variant", "falls back", "translates"
@@ -65,6 +66,8 @@ class Subject:
     route_headers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """The same, for one route each."""
     routes: frozenset[str] = frozenset({"bench"})
+    failover_per_second: int = FAILOVER_PER_SECOND
+    """Fewer for those whom that would saturate."""
     settle_seconds: float = QUIET_SECONDS
     """How long after the last answer it may still have work that it has put off."""
 
@@ -275,7 +278,6 @@ def running(
         )
     try:
         pin(process.pid, cores().subject if core is None else core)
-        raise_priority(process.pid)
         found = _wait_ready(process, log, subject, began + start_seconds_max)
         took = perf_counter() - began
         yield replace(subject, port=found, pid=process.pid, ready_seconds=took)

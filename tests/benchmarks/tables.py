@@ -86,10 +86,17 @@ def _about(results: Results) -> str:
         for each in rounds
     )
     slices = sum(len(r) for subjects in results.rounds.values() for r in subjects.values())
+    ceiling = [
+        f"{number(found.middle)} {figure}"
+        for name, figure in (("single-1k", "requests/s"), ("burst", "chunks/s"))
+        if (found := spread(results.of(name, DIRECT), figure))
+    ]
     return (
         f"Run of {about['when']}, commit {about['commit']}{' (changed)' * about['changed']}, scale"
         f" `{about['scale']}`; {machine}. {versions}. Written: {written}. {METHOD} Here {disturbed}"
-        f" of {slices} slices were disturbed. In brackets: least and most; ×: beside {AIOHTTP} (A)."
+        f" of {slices} slices were disturbed. Provider and load"
+        f" on their one core reach {' and '.join(ceiling) or 'nothing that was measured'}. In"
+        f" brackets: least and most; ×: beside {AIOHTTP} (A)."
     )
 
 
