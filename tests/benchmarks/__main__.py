@@ -22,10 +22,10 @@ from tests.benchmarks import (
     rivals,
     tables,
 )
-from tests.benchmarks.native import PythonDriver, compiler, driver
+from tests.benchmarks.native import Driver, NativeDriver, PythonDriver, works
 from tests.benchmarks.processes import cores, raise_priority
 from tests.benchmarks.run import rigged, run, take_faults
-from tests.benchmarks.scenarios import SCALES, SCENARIOS, Scenario
+from tests.benchmarks.scenarios import FULL, SCALES, SCENARIOS, Scenario
 from tests.benchmarks.subjects import PROGRAMS, Kind, direct, kinds, pin_load
 
 ALONE = ("core", "sinks", "translate")
@@ -80,44 +80,53 @@ def main(
     if wanted and set(wanted) <= set(ALONE):
         return
     scale = "quick" if quick else scale
-    native = compiler() is not None and not python
+    file = out or PROGRAMS / "latest.json"
+    found = _measured(wanted, scale, _kinds(others, peers=peers, only=only), file, python=python)
+    text = tables.render(found)
+    click.echo(text)
+    click.echo(f"all figures: {file}")
+    if write:
+        tables.write(text)
+
+
+def _measured(
+    wanted: Sequence[str], scale: str, whom: Sequence[Kind], file: Path, *, python: bool
+) -> results.Results:
+    """The run; `file` has its results as far as they are there."""
+    native = not python and works(PROGRAMS)
     language = "C" if native else "Python"
     if not native:
         click.echo("provider and load are in Python: they limit whatever is fast", err=True)
+    when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
     found = results.Results(
         about=results.about(
-            when=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+            when=when,
             scale=scale,
             languages={"provider": language, "load": language},
             apart=cores().apart,
         )
     )
-    file = out or PROGRAMS / "latest.json"
     file.parent.mkdir(parents=True, exist_ok=True)
 
     def save(so_far: results.Results) -> None:
         so_far.bar = bar.as_json(so_far)
         file.write_text(results.to_json(so_far), encoding="utf-8")
 
-    load = driver(PROGRAMS) if native else PythonDriver()
+    load: Driver = NativeDriver(PROGRAMS) if native else PythonDriver()
     with rigged(load, SCALES[scale], native=native) as (rig, bare):
         run(
             rig,
             bare,
             found,
-            kinds=_kinds(others, peers=peers, only=only),
+            kinds=whom,
             scenarios=_scenarios(wanted),
             part_names=[name for name in parts.PARTS if not wanted or name in wanted],
             save=save,
         )
-    if not wanted and scale == "full":
+    if not wanted and scale == FULL.name:
         take_faults(found)
-        save(found)
-    text = tables.render(found)
-    click.echo(text)
-    click.echo(f"all figures: {file}")
-    if write:
-        tables.write(text)
+    save(found)
+    return found
 
 
 def _alone(wanted: Sequence[str]) -> None:

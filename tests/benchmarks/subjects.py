@@ -21,7 +21,7 @@ from time import perf_counter, sleep
 
 from tests.benchmarks.gateway_config import ROUTES, gateway_config
 from tests.benchmarks.http_bytes import Steer, request
-from tests.benchmarks.native import compiler, provider_command
+from tests.benchmarks.native import provider_command, works
 from tests.benchmarks.processes import (
     QUIET_SECONDS,
     Watch,
@@ -164,7 +164,7 @@ def pin_load() -> None:
 @contextmanager
 def direct(folder: Path, *, native: bool | None = None) -> Iterator[Subject]:
     """The provider, which also does for a collector. `native`: None where there is a compiler."""
-    native = compiler() is not None if native is None else native
+    native = works(PROGRAMS) if native is None else native
     command = provider_command(PROGRAMS, native=native)
     with running(DIRECT, command, folder=folder, core=cores().load) as subject:
         yield subject

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ import pytest
 
 from tests.benchmarks.http_bytes import STAMP, Steer, request
 from tests.benchmarks.load import Took
-from tests.benchmarks.native import Driver, NativeDriver, PythonDriver, compiler
+from tests.benchmarks.native import HERE, Driver, NativeDriver, PythonDriver, compiler
 from tests.benchmarks.subjects import PROGRAMS, Subject, direct
 from tests.programs import ProgramMissing
 
@@ -67,6 +68,14 @@ def say(steer: str, **more: object) -> dict[str, object]:
 def events(body: bytes) -> list[Any]:
     lines = [line[6:] for line in body.decode().splitlines() if line.startswith("data: ")]
     return [line if line == "[DONE]" else json.loads(line) for line in lines]
+
+
+@pytest.mark.parametrize("name", ["provider", "load"])
+def test_the_programs_compile_without_a_warning(name: str, tmp_path: Path) -> None:
+    has_compiler()
+    flags = ("-O2", "-Wall", "-Wextra", "-Werror")
+    command = [compiler() or "", *flags, "-o", str(tmp_path / name), str(HERE / f"{name}.c")]
+    subprocess.run(command, check=True)
 
 
 # -- the provider ---------------------------------------------------------------------------------

@@ -14,10 +14,10 @@ import pytest
 from click.testing import CliRunner
 
 from tests.benchmarks import bench_translate, compare
-from tests.benchmarks.native import PythonDriver, compiler
+from tests.benchmarks.native import PythonDriver, works
 from tests.benchmarks.results import Results, from_json
 from tests.benchmarks.scenarios import SCENARIOS, SMOKE, Rig
-from tests.benchmarks.subjects import Stage
+from tests.benchmarks.subjects import PROGRAMS, Stage
 from tests.benchmarks.tables import COLUMNS, render
 from tests.programs import program
 
@@ -104,7 +104,7 @@ def test_every_request_that_should_fall_back_or_rotate_was_refused_first(
 
 
 def test_machine_versions_and_method_are_told(results: Results) -> None:
-    language = "C" if compiler() else "Python"
+    language = "C" if works(PROGRAMS) else "Python"
     assert results.about["written in"] == {"provider": language, "load": language}
     assert results.about["versions"]["aiohttp"][0].isdigit()
     assert results.about["machine"]["cores"] >= 1
