@@ -274,35 +274,30 @@ class Call:
         self._move("committed")
         attempt = self._current()
         attempt.content_at = now.instant
+        candidate, probe = attempt.candidate, attempt.probe
+        trigger = Trigger("", self.facts.request_id, attempt.id)
         events = self._pool.served(
-            self.route,
-            attempt.candidate,
-            probe=attempt.probe,
-            now=now,
-            trigger=Trigger("", self.facts.request_id, attempt.id),
-            trace=self.facts.trace_id,
+            self.route, candidate, probe=probe, now=now, trigger=trigger, trace=self.facts.trace_id
         )
-        return events + self._seating.served(attempt.candidate, probe=attempt.probe, now=now)
+        return events + self._seating.served(candidate, probe=probe, now=now)
 
     def finished(self, now: Moment, seen: Seen) -> list[Event]:
         """The whole answer is with the client."""
         self._move("finished")
-        attempt = self._current()
-        self._pool.give_back(attempt.candidate, attempt.id)
+        attempt, facts = self._current(), self.facts
+        candidate = attempt.candidate
+        self._pool.give_back(candidate, attempt.id)
         self._record.keep(seen)
         self._seating.finished(seen.usage, now.instant)
         if seen.answer_id:
-            self._seating.keeps(seen.answer_id, attempt.candidate, now.instant)
-        events: list[Event] = [
-            self._record.attempt_event(attempt, AttemptOutcome.OK, now=now, seen=seen)
+            self._seating.keeps(seen.answer_id, candidate, now.instant)
+        told = self._record.attempt_event(attempt, AttemptOutcome.OK, now=now, seen=seen)
+        return [
+            told,
+            *self._pool.good(
+                self.route, candidate, now=now, request=facts.request_id, trace=facts.trace_id
+            ),
         ]
-        return events + self._pool.good(
-            self.route,
-            attempt.candidate,
-            now=now,
-            request=self.facts.request_id,
-            trace=self.facts.trace_id,
-        )
 
     def abandoned(self, now: Moment, seen: Seen) -> list[Event]:
         """The client went away: nobody's fault, whatever the provider was doing."""

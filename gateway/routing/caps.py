@@ -29,12 +29,12 @@ class Caps:
         `second` time on the same one."""
         rule, provider = POLICY[failure], candidate.target.provider.name
         if not rule.next_credential:
-            self._wanted.given_up.add(candidate.target.name)
+            self._wanted.given_up |= {candidate.target.name}
         if rule.blame is Blame.CAPACITY and not second:
             return
         self._counted += 1
         self._by_provider[provider] = self._by_provider.get(provider, 0) + 1
         if self._by_provider[provider] >= self._stability.max_attempts_per_provider:
-            self._wanted.spent.add(provider)
+            self._wanted.spent |= {provider}
         if self._counted >= self._stability.max_attempts:
-            self._wanted.spent.update(hop.target.provider.name for hop in self._route.hops)
+            self._wanted.spent |= {hop.target.provider.name for hop in self._route.hops}

@@ -7,7 +7,7 @@ removed. So the soft rules can never remove the last candidate.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from random import Random
 from typing import TypeAlias
 
@@ -22,6 +22,7 @@ from gateway.routing.probing import on_trial
 from gateway.routing.readiness import (
     Admission,
     Look,
+    at_peace,
     credential_look,
     full,
     has_turn,
@@ -70,11 +71,11 @@ class Wanted(Struct):
     cannot: Cannot = always_can
     """Asked of targets in their turn only: it may be work to find out."""
     tried: set[tuple[str, str]] = set()
-    later: set[tuple[str, str]] = set()
+    later: Set[tuple[str, str]] = frozenset()
     """Of those tried: limited for so short that waiting for a second time is worth it."""
-    given_up: set[str] = set()
+    given_up: Set[str] = frozenset()
     """Targets whose failure another credential cannot cure."""
-    spent: set[str] = set()
+    spent: Set[str] = frozenset()
     """Providers with no attempt left in this request."""
     only: HopState | None = None
     """The client wants nobody else's answer."""
@@ -224,14 +225,19 @@ class _Picker:
         ready: list[CredentialState] = []
         trial: list[CredentialState] = []
         skips: list[tuple[int, Skip]] = []
+        limit_name = target.provider.limit_name(target.model)
         for key in target.provider.credentials:
-            if (target.name, key.name) in wanted.tried:
+            if wanted.tried and (target.name, key.name) in wanted.tried:
                 continue
-            look = credential_look(target, key, now, recheck=wanted.seat is None)
             if full(key.in_flight, key.config.max_in_flight):
                 self.no_room.add(hop.index)
                 skips.append((key.order, Skip(hop, key.name, SkipReason.AT_CAPACITY)))
-            elif look.admission is Admission.READY:
+                continue
+            if at_peace(key, limit_name):
+                ready.append(key)
+                continue
+            look = credential_look(target, key, now, recheck=wanted.seat is None)
+            if look.admission is Admission.READY:
                 ready.append(key)
             elif look.admission is Admission.TRIAL and not target.probed(now):
                 trial.append(key)

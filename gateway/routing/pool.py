@@ -203,11 +203,14 @@ class Pool:
 
     def choose(self, route: RouteState, wanted: Wanted, now: Moment) -> Choice:
         """The candidate for the next attempt, and those passed over for it."""
-        return self.explain(route, wanted, now, self._rng)
+        candidate = usual(route, wanted, self._speaks, self._rng)
+        if candidate is not None:
+            return Choice(candidate, [])
+        return choosing.choose(route, wanted, now, speaks=self._speaks, rng=self._rng)
 
     def explain(self, route: RouteState, wanted: Wanted, now: Moment, rng: Random) -> Choice:
         """What `choose` would say, drawing its lots from another `rng`: changes nothing."""
-        candidate = usual(route, wanted, speaks=self._speaks, rng=rng)
+        candidate = usual(route, wanted, self._speaks, rng)
         if candidate is not None:
             return Choice(candidate, [])
         return choosing.choose(route, wanted, now, speaks=self._speaks, rng=rng)

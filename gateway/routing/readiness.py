@@ -75,6 +75,18 @@ def credential_look(
     return look(spots, now, recheck_seconds=_recheck(target, recheck=recheck))
 
 
+def at_peace(credential: CredentialState, limit_name: str) -> bool:
+    """Whether it neither rests nor is on trial, for models whose limit is kept under that name. Looks
+    at no clock: it stays so until something happens to it."""
+    spot = credential.spot
+    if spot.cooldown is not None or spot.unproven:
+        return False
+    if not credential.models:
+        return True
+    limit = credential.models.get(limit_name)
+    return limit is None or (limit.cooldown is None and not limit.unproven)
+
+
 def candidate_spots(candidate: Candidate) -> tuple[Spot, ...]:
     """Every place whose rest or trial concerns this candidate."""
     target, credential = candidate.hop.target, candidate.credential

@@ -86,7 +86,7 @@ class Record:
         self._label = label
         self._n = 0
         self._skipped = 0
-        self._skips_told: set[tuple[str, str]] = set()
+        self._skips_told: set[tuple[str, str]] | None = None
         self._passed_over: list[tuple[str, str]] = []
         """Targets that would have come first, with the reason each did not serve."""
         self._seen = NOTHING
@@ -118,12 +118,13 @@ class Record:
         A target with an attempt on record needs none that says it is not tried again.
         """
         tried = {attempt.candidate.target.name for attempt in self.attempts}
+        told = self._skips_told = self._skips_told or set()
         events = []
         for skip in skips:
             key = (skip.hop.target.name, skip.credential)
-            if key in self._skips_told or (not skip.credential and key[0] in tried):
+            if key in told or (not skip.credential and key[0] in tried):
                 continue
-            self._skips_told.add(key)
+            told.add(key)
             self._skipped += 1
             if skip.reason not in UNABLE:
                 self._passed_over.append((key[0], skip.cause or skip.reason.value))
@@ -146,7 +147,10 @@ class Record:
         return "", ""
 
     def first_bad(self) -> Bad | None:
-        return next((each.bad for each in self.attempts if each.bad), None)
+        for attempt in self.attempts:
+            if attempt.bad is not None:
+                return attempt.bad
+        return None
 
     # -- events --------------------------------------------------------------------------------
 

@@ -6,6 +6,8 @@ a stated end it waits until that is over, which is no hope: before it the key is
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 from msgspec.structs import replace
 
 from gateway.config import Stability
@@ -39,7 +41,7 @@ class Repeating:
         if bad.stated_seconds is None or bad.stated_seconds > within:
             return
         if self._pool.budget.allows(self._stability, now.instant):
-            self._wanted.later.add(candidate.key)
+            self._wanted.later |= {candidate.key}
 
     def over(self, choice: Choice, now: Moment) -> Choice:
         """`choice` found nobody: instead of it a limited candidate whose stated rest is over."""
@@ -71,14 +73,14 @@ class Repeating:
     def _stability(self) -> Stability:
         return self._route.chain.stability
 
-    def _offered(self, keys: set[tuple[str, str]], now: Moment) -> Choice:
+    def _offered(self, keys: Set[tuple[str, str]], now: Moment) -> Choice:
         """What would be chosen if these had not been tried."""
         fresh = replace(self._wanted, tried=self._wanted.tried - keys)
         return self._pool.choose(self._route, fresh, now)
 
     def _take(self, candidate: Candidate, now: Moment) -> bool:
         """Uses up the one time, and a token of the budget."""
-        self._wanted.later.clear()
+        self._wanted.later = frozenset()
         if not self._pool.budget.retry(self._stability, now.instant):
             return False
         self._allowed = False

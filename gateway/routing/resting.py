@@ -110,9 +110,8 @@ class Rests:
     def reached(self, provider: str, now: Moment) -> list[Event]:
         """Somebody answered. If the network was away, all targets are back with it: their rests
         were the network's, and no route may leave a target for one."""
-        if not self.network.reached(provider):
-            return []
-        return self._acquit_all(NETWORK, now)
+        back = self.network.reached(provider)
+        return self._acquit_all(NETWORK, now) if back else []
 
     def _acquit_all(self, reason: str, now: Moment) -> list[Event]:
         """Ends every rest with this reason, as if it had never been."""

@@ -25,7 +25,11 @@ class RetryBudget:
         """Of [start, requests, retries]."""
 
     def request(self, now: Instant) -> None:
-        self._bucket(now)[1] += 1
+        buckets = self._buckets
+        if buckets and now - buckets[-1][0] < BUCKET_SECONDS:
+            buckets[-1][1] += 1  # What is too old is dropped when the next bucket begins.
+        else:
+            self._bucket(now)[1] += 1
 
     def retry(self, stability: Stability, now: Instant) -> bool:
         """Takes one retry, if there is one."""

@@ -10,13 +10,12 @@ from random import Random
 
 from gateway.config import Rotation
 from gateway.routing.choosing import Speaks, Wanted, always_can
-from gateway.routing.cooldown import Spot
-from gateway.routing.readiness import full
+from gateway.routing.readiness import at_peace, full
 from gateway.routing.rotation import of_tier
 from gateway.routing.state import Candidate, CredentialState, HopState, RouteState, TargetState
 
 
-def usual(route: RouteState, wanted: Wanted, *, speaks: Speaks, rng: Random) -> Candidate | None:
+def usual(route: RouteState, wanted: Wanted, speaks: Speaks, rng: Random) -> Candidate | None:
     """For a request's first attempt on the first target of its route, nothing passed over for it."""
     hop = route.active
     if hop is not route.hops[0] or route.pin is not None or wanted.tried or wanted.only is not None:
@@ -37,21 +36,30 @@ def usual(route: RouteState, wanted: Wanted, *, speaks: Speaks, rng: Random) -> 
 def _ready(hop: HopState, target: TargetState, wanted: Wanted, speaks: Speaks) -> bool:
     """Nothing speaks against the target as a whole, now or later."""
     provider = target.provider
-    if hop.hold.cooldown is not None or hop.penalty.suppressed_since is not None:
+    own, theirs = target.spot, provider.spot
+    if (
+        hop.hold.cooldown is not None
+        or hop.penalty.suppressed_since is not None
+        or target.drained_until is not None
+        or own.cooldown is not None
+        or own.unproven
+        or theirs.cooldown is not None
+        or theirs.unproven
+        or provider.queue
+        or wanted.given_up
+        or wanted.spent
+    ):
         return False
-    if target.drained_until is not None or _uneasy(target.spot) or _uneasy(provider.spot):
+    config, limit = provider.config, hop.config.context_tokens
+    if config.max_in_flight is not None and full(provider.in_flight, config.max_in_flight):
         return False
-    if provider.queue or wanted.given_up or wanted.spent:
-        return False
-    config = provider.config
-    if full(provider.in_flight, config.max_in_flight):
-        return False
-    limit = hop.config.context_tokens
     if limit is not None and wanted.body_tokens > limit:
         return False
-    if target.at_peace[0] != provider.unrest.changes:
-        target.at_peace = (provider.unrest.changes, _all_at_peace(target))
-    if not target.at_peace[1] or not speaks(config, wanted.dialect):
+    looked, calm = target.at_peace
+    if looked != provider.unrest.changes:
+        calm = _all_at_peace(target)
+        target.at_peace = (provider.unrest.changes, calm)
+    if not calm or not speaks(config, wanted.dialect):
         return False
     return wanted.cannot is always_can or not wanted.cannot(config, target.model)
 
@@ -60,15 +68,8 @@ def _all_at_peace(target: TargetState) -> bool:
     """Whether no key rests or is on trial for this target's model; true until one of them changes."""
     provider = target.provider
     name = provider.limit_name(target.model)
-    for key in provider.credentials:
-        limit = key.models.get(name)
-        if _uneasy(key.spot) or (limit is not None and _uneasy(limit)):
-            return False
-    return bool(provider.credentials)
-
-
-def _uneasy(spot: Spot) -> bool:
-    return spot.cooldown is not None or spot.unproven
+    keys = provider.credentials
+    return bool(keys) and all(at_peace(key, name) for key in keys)
 
 
 def _credential(
@@ -81,8 +82,8 @@ def _credential(
         chosen = seated if _listed(seated, keys) else None
     elif provider.config.rotation is Rotation.SEQUENTIAL:
         chosen, current = keys[0], target.current
-        if current is not None and current.config.priority == chosen.config.priority:
-            chosen = current if _listed(current, keys) else chosen
+        if current is not None and current is not chosen and _listed(current, keys):
+            chosen = current if current.config.priority == chosen.config.priority else chosen
     else:
         return None if provider.capped else of_tier(target, provider.best_tier, rng=rng)
     if chosen is not None and provider.capped:

@@ -42,7 +42,7 @@ def found(of: Play, wanted: Wanted | None = None, name: str = "coder") -> Candid
     wanted = wanted or Wanted("openai")
     rng = of.pool._rng
     before = rng.getstate()
-    made = usual(of.route(name), wanted, speaks=everything, rng=rng)
+    made = usual(of.route(name), wanted, everything, rng)
     rng.setstate(before)
     if made is not None:
         assert of.pool.choose(of.route(name), wanted, START).candidate == made
@@ -150,7 +150,7 @@ def test_what_a_request_has_used_up_or_cannot_do_ends_it(wanted: Wanted, usually
 
 def test_a_dialect_that_nobody_translates_ends_it() -> None:
     it = Play(pool_of("a"))
-    assert usual(it.route(), Wanted("x"), speaks=lambda *_: False, rng=it.pool._rng) is None
+    assert usual(it.route(), Wanted("x"), lambda *_: False, it.pool._rng) is None
 
 
 def test_a_session_keeps_its_key_where_the_pointer_is_and_nowhere_else() -> None:
@@ -202,6 +202,6 @@ def test_the_usual_choice_costs_the_same_in_a_pool_of_any_size() -> None:
     def work(keys: int) -> int:
         it = Play(pool_of(*[f"k{number}" for number in range(keys)]))
         found(it)
-        return calls_of(lambda: usual(it.route(), Wanted("x"), speaks=everything, rng=it._rng))
+        return calls_of(lambda: usual(it.route(), Wanted("x"), everything, it._rng))
 
     assert work(200) == work(5)
