@@ -22,6 +22,7 @@ from gateway.routing.probing import on_trial
 from gateway.routing.readiness import (
     Admission,
     Look,
+    all_at_peace,
     at_peace,
     credential_look,
     full,
@@ -222,11 +223,15 @@ class _Picker:
     ) -> tuple[CredentialState | None, list[Skip]]:
         """A credential of the target, and those before it that may not be tried."""
         target, wanted, now = hop.target, self._wanted, self._now
+        provider = target.provider
+        if not wanted.tried and not provider.capped and all_at_peace(target):
+            self.no_room.discard(hop.index)
+            return self._among(hop, provider.credentials, [], trials=trials), []
         ready: list[CredentialState] = []
         trial: list[CredentialState] = []
         skips: list[tuple[int, Skip]] = []
-        limit_name = target.provider.limit_name(target.model)
-        for key in target.provider.credentials:
+        limit_name = provider.limit_name(target.model)
+        for key in provider.credentials:
             if wanted.tried and (target.name, key.name) in wanted.tried:
                 continue
             if full(key.in_flight, key.config.max_in_flight):

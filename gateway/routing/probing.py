@@ -11,6 +11,7 @@ from gateway.events import Event
 from gateway.routing.cooldown import Lease
 from gateway.routing.readiness import (
     Admission,
+    all_at_peace,
     candidate_spots,
     credential_look,
     full,
@@ -56,11 +57,14 @@ def _hint_is_due(hop: HopState, now: Instant) -> bool:
     """A long stated rest is looked at though its hold still runs: the hold was made from it."""
     if hop.penalty.suppresses(hop.stability):
         return False
-    target, every = hop.target, hop.target.provider.stability.recheck_seconds
-    spots = [target.provider.spot, target.spot]
-    for key in target.provider.credentials:
-        limit = key.models.get(target.provider.limit_name(target.model))
-        spots += [key.spot] if limit is None else [key.spot, limit]
+    target, provider = hop.target, hop.target.provider
+    spots = [provider.spot, target.spot]
+    if not all_at_peace(target):
+        name = provider.limit_name(target.model)
+        for key in provider.credentials:
+            limit = key.models.get(name)
+            spots += [key.spot] if limit is None else [key.spot, limit]
+    every = provider.stability.recheck_seconds
     return any(spot.recheck_due(every, now) for spot in spots)
 
 

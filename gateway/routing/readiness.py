@@ -87,6 +87,18 @@ def at_peace(credential: CredentialState, limit_name: str) -> bool:
     return limit is None or (limit.cooldown is None and not limit.unproven)
 
 
+def all_at_peace(target: TargetState) -> bool:
+    """Whether every key of the target is at peace for its model, and there is one. They are looked
+    through again only after one of them has changed."""
+    provider = target.provider
+    looked, peace = target.at_peace
+    if looked != provider.unrest.changes:
+        keys, name = provider.credentials, provider.limit_name(target.model)
+        peace = bool(keys) and all(at_peace(key, name) for key in keys)
+        target.at_peace = (provider.unrest.changes, peace)
+    return peace
+
+
 def candidate_spots(candidate: Candidate) -> tuple[Spot, ...]:
     """Every place whose rest or trial concerns this candidate."""
     target, credential = candidate.hop.target, candidate.credential

@@ -17,6 +17,8 @@ def rotate(
     target: TargetState, ready: Sequence[CredentialState], *, rng: Random
 ) -> CredentialState:
     """The one to use, of usable credentials in order (best tier first); there is at least one."""
+    if ready is target.provider.credentials:
+        return of_tier(target, target.provider.best_tier, rng=rng)
     best = ready[0].config.priority
     return of_tier(target, [each for each in ready if each.config.priority == best], rng=rng)
 

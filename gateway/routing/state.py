@@ -202,7 +202,7 @@ class TargetState:
         """An operator lets it take no new request until then; `FOR_GOOD`: until it is undone."""
         self.at_peace = NOT_LOOKED
         """A count of the provider's `unrest`, and whether at it every key was at peace for this
-        model. Kept by `usual`."""
+        model. Kept by `readiness`."""
 
     def probed(self, now: Instant) -> bool:
         return self.lease is not None and self.lease.until > now

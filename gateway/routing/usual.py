@@ -10,7 +10,7 @@ from random import Random
 
 from gateway.config import Rotation
 from gateway.routing.choosing import Speaks, Wanted, always_can
-from gateway.routing.readiness import at_peace, full
+from gateway.routing.readiness import all_at_peace, full
 from gateway.routing.rotation import of_tier
 from gateway.routing.state import Candidate, CredentialState, HopState, RouteState, TargetState
 
@@ -55,21 +55,9 @@ def _ready(hop: HopState, target: TargetState, wanted: Wanted, speaks: Speaks) -
         return False
     if limit is not None and wanted.body_tokens > limit:
         return False
-    looked, calm = target.at_peace
-    if looked != provider.unrest.changes:
-        calm = _all_at_peace(target)
-        target.at_peace = (provider.unrest.changes, calm)
-    if not calm or not speaks(config, wanted.dialect):
+    if not all_at_peace(target) or not speaks(config, wanted.dialect):
         return False
     return wanted.cannot is always_can or not wanted.cannot(config, target.model)
-
-
-def _all_at_peace(target: TargetState) -> bool:
-    """Whether no key rests or is on trial for this target's model; true until one of them changes."""
-    provider = target.provider
-    name = provider.limit_name(target.model)
-    keys = provider.credentials
-    return bool(keys) and all(at_peace(key, name) for key in keys)
 
 
 def _credential(

@@ -78,7 +78,7 @@ def explained(it: Play, name: str, now: float, **more: Any) -> Explanation:
 
 
 def _remembered(pool: Pool) -> bytes:
-    """All of it but what `usual` keeps only to find it again sooner."""
+    """All of it but what `readiness` keeps only to find it again sooner."""
     for target in pool.targets():
         target.at_peace = NOT_LOOKED
     return pickle.dumps(pool)
