@@ -70,9 +70,12 @@ class _Learned:
         self.endpoint = endpoint
         self.headers = headers
         self.request_id = context.request_ids(began.timestamp)
-        self.trace_id = caller[0] if caller else ids.trace_id(rng)
-        self.span_id = ids.span_id(rng)
-        self.parent_span_id = caller[1] if caller else ""
+        if caller is None:
+            self.trace_id, self.span_id = ids.trace_and_span(rng)
+            self.parent_span_id = ""
+        else:
+            self.trace_id, self.span_id = caller[0], ids.span_id(rng)
+            self.parent_span_id = caller[1]
         self.client = ""
         self.body_bytes = 0
         self.asked: Asked | None = None

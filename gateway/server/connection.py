@@ -85,7 +85,8 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._held = b""
         """An unfinished head, or what came behind the request that is being answered."""
-        self._request: RawRequest
+        self._request: RawRequest | None = None
+        """While some of its body may still come."""
         self._paused = False
         self._drain: asyncio.Future[None] | None = None
         self._closing = False
@@ -199,9 +200,10 @@ class Connection(asyncio.Protocol):
             return
         end = head.size + head.length
         too_large = head.length > owner.limits.body_bytes_max
-        self._request = request = RawRequest(head, data[head.size : end], too_large=too_large)
+        request = RawRequest(head, data[head.size : end], too_large=too_large)
         self._held = data[end:]
         if request.left:
+            self._request = request
             self.state = State.READING
             self.deadline = owner.now + owner.limits.body_seconds
         else:
@@ -249,13 +251,18 @@ class Connection(asyncio.Protocol):
     def _feed(self, data: bytes) -> None:
         """The body goes on: of a request that is handled, or of one that is answered already."""
         request = self._request
+        assert request is not None
         self._held = request.feed(data)
         if request.left:
             if self.state is State.READING:
                 self.deadline = self._owner.now + self._owner.limits.body_seconds
-        elif self.state is State.READING:
+            return
+        self._request = None  # A body is not kept until the next one comes.
+        if self.state is State.READING:
             self.state = State.BUSY
             self.deadline = inf
+            if len(self._held) >= HELD_BYTES_MAX:
+                self._pause()
         else:
             self._go_on()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -35,7 +35,7 @@ _MESSAGE_DECODER = msgspec.json.Decoder(_Message)
 _LIST_DECODER = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-class Conversation(NamedTuple):
+class Conversation(msgspec.Struct, frozen=True, gc=False):
     """What is known of a conversation whose client names no session. Empty: nothing to hash."""
 
     opening: str = ""
@@ -53,12 +53,8 @@ def conversation(body: bytes) -> Conversation:
     """The hashes of a body's conversation; never raises."""
     try:
         opening = _OPENING_DECODER.decode(body)
-        turns = opening.messages or opening.contents or opening.input
-        if _is_text(turns):  # As Responses take it: one turn of the user.
-            listed, user, answer = [turns], 0, -1
-        else:
-            listed = _LIST_DECODER.decode(turns)
-            user, answer = _first_two(listed)
+        listed = _turns(opening.messages or opening.contents or opening.input)
+        user, answer = _first_two(listed)
     except (ValueError, RecursionError):
         return NOTHING_KNOWN
     if user < 0:
@@ -71,6 +67,16 @@ def conversation(body: bytes) -> Conversation:
         return Conversation(begun)
     digest.update(listed[answer])
     return Conversation(begun, f"c_{digest.hexdigest()}")
+
+
+def _turns(value: msgspec.Raw) -> list[msgspec.Raw]:
+    """A text alone, as Responses take it, is one turn of the user."""
+    try:
+        return _LIST_DECODER.decode(value)
+    except msgspec.ValidationError:
+        if _is_text(value):
+            return [value]
+        raise
 
 
 def _first_two(turns: list[msgspec.Raw]) -> tuple[int, int]:

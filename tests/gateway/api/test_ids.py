@@ -40,8 +40,14 @@ def test_trace_and_span_ids_are_valid_and_never_zero() -> None:
     assert all(re.fullmatch("[0-9a-f]{32}", ids.trace_id(rng)) for _ in range(100))
     assert all(re.fullmatch("[0-9a-f]{16}", ids.span_id(rng)) for _ in range(100))
 
+    both = [ids.trace_and_span(rng) for _ in range(100)]
+    assert all(re.fullmatch("[0-9a-f]{32} [0-9a-f]{16}", " ".join(each)) for each in both)
+    assert len({each for pair in both for each in pair}) == 200
+
     class Zero(Random):
         def getrandbits(self, k: int, /) -> int:
             return 0
 
     assert set(ids.trace_id(Zero()) + ids.span_id(Zero())) == {"0", "1"}
+    assert set("".join(ids.trace_and_span(Zero()))) == {"0", "1"}
+    assert all("1" in each for each in ids.trace_and_span(Zero()))

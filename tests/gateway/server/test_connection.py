@@ -134,3 +134,13 @@ async def test_a_body_that_goes_on_is_waited_for() -> None:
             server_of(own).tick()
             await asyncio.sleep(0.02)
         assert talking.result().data.endswith(b'"hello"]')
+
+
+async def test_a_body_is_not_kept_until_the_next_request() -> None:
+    async with ours() as own:
+        data = post(body=b"hello")
+        talking = asyncio.ensure_future(talk(own.port, [data[:-2], data[-2:]]))
+        await until(lambda: bool(own.application.told))
+        await until(lambda: not server_of(own)._tasks())
+        assert [each._request for each in server_of(own)._connections] == [None]
+        assert (await talking).data.endswith(b'"hello"]')

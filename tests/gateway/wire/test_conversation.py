@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.wire.conversation import conversation
+from gateway.wire.conversation import NOTHING_KNOWN, Conversation, conversation
 
 
 def turns(*roles: str, system: str = "You help.") -> bytes:
@@ -30,7 +30,7 @@ def test_a_conversation_keeps_its_opening_and_gets_a_name_of_its_own_with_its_fi
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"messages": 3}', turns(), turns("system")])
 def test_what_is_no_conversation_has_no_name(body: bytes) -> None:
-    assert conversation(body) == ("", "")
+    assert conversation(body) == NOTHING_KNOWN == Conversation("", "")
 
 
 def responses(*items: Any) -> bytes:
