@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from tests.benchmarks import peers
 from tests.benchmarks.figures import Round
 from tests.benchmarks.report import Figures
 
@@ -140,6 +141,9 @@ def _versions() -> dict[str, str]:
             found[name] = "not installed"
     found["nginx"] = _told("nginx", "-v").rpartition("/")[2]
     found["cc"] = _told("cc", "--version").partition("\n")[0]
+    if there := peers.installed():
+        found |= {f"{name} (peer)": told for name, told in there.items()}
+        found["node"] = _told("node", "--version")
     return found
 
 
