@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 from sqlalchemy import TextClause, text
@@ -67,6 +68,7 @@ async def count_rows(connection: AsyncConnection, ids: int) -> int:
     return last - after
 
 
+@cache
 def _statements(dialect: str) -> list[TextClause]:
     slash = SLASH[dialect]
     left = (

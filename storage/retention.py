@@ -25,6 +25,11 @@ GOAL_SECONDS: Final = (0.008, 0.02)
 """Of a step: shorter ones grow, longer ones shrink. A tenth of a second is the promise."""
 SIZE: Final = (20, 2000)
 """Rows, or pages, of a step: least and most."""
+COUNTED: Final = (500, 1000)
+"""Rows of a step of counting: least, and at first. Fewer would cost more than they bring: most of
+such a step is the price of its statements, and a busy loop makes any step look slow."""
+MEASURE_SECONDS: Final = 1.0
+"""While counting is behind; else each step measures."""
 HIGH: Final = 0.85
 LOW: Final = 0.80
 """Shares of `max_bytes`: above the first rows are deleted until it is the second. The rest is for
@@ -63,11 +68,12 @@ class Pace:
     """How much a step of one kind does, learned from how long the last ones took."""
 
     size: int = 100
+    least: int = SIZE[0]
 
     def learn(self, seconds: float, *, full: bool) -> None:
         fast, slow = GOAL_SECONDS
         if seconds > slow:
-            self.size = max(SIZE[0], int(self.size * max(0.2, 0.7 * slow / seconds)))
+            self.size = max(self.least, int(self.size * max(0.2, 0.7 * slow / seconds)))
         elif seconds < fast and full:
             self.size = min(SIZE[1], int(self.size * 1.5))
 
@@ -79,9 +85,10 @@ class Retention:
         self._engine = engine
         self._limits = limits
         self._sqlite = engine.dialect.name == "sqlite"
-        self._counting, self._deleting, self._shrinking = Pace(), Pace(), Pace()
+        self._counting = Pace(size=COUNTED[1], least=COUNTED[0])
+        self._deleting, self._shrinking = Pace(), Pace()
         self._evicting = self._shrinks = self._told = False
-        self._ages_at = self._rows_at = 0.0
+        self._ages_at = self._rows_at = self._measured_at = 0.0
         self.oldest: dict[str, float] = {}
         """Table → when its oldest row happened, in Unix seconds; without the empty ones."""
         self.used_bytes = 0
@@ -95,6 +102,10 @@ class Retention:
     async def step(self, now: Timestamp) -> bool:
         """A small piece of work; whether there is more to do at once."""
         behind = await self._timed(count_rows, self._counting)
+        busy = self._evicting or self._shrinks
+        if behind and not busy and now / MICROS < self._measured_at + MEASURE_SECONDS:
+            return True
+        self._measured_at = now / MICROS
         free = await self._measure(now)
         self._evicting = self.used_bytes > self._limits.max_bytes * (
             LOW if self._evicting else HIGH
