@@ -12,12 +12,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from fnmatch import fnmatchcase
+from typing import NamedTuple
 
 from gateway.config import Billing, Dialect, Price, Provider
 from gateway.events import Usage
 from gateway.routing.vendors import vendor_of
 
 MILLION = 1_000_000
+FOUND_MAX = 1024
+"""Tariffs found and kept by their names; a model's name may be any text of an answer."""
 
 
 class Kind(Enum):
@@ -39,6 +42,9 @@ INSTEAD: Mapping[Kind, Kind | None] = {
     Kind.REASONING: Kind.OUTPUT,
 }
 """What tokens of a kind cost where it has no price of its own."""
+
+PAID = (Kind.INPUT, Kind.CACHED, Kind.WRITE, Kind.WRITE_1H, Kind.OUTPUT, Kind.REASONING)
+"""In the order in which an attempt's costs are added up."""
 
 KEY = re.compile(
     rf"({'|'.join(sorted((kind.value for kind in Kind), key=len, reverse=True))})"
@@ -68,6 +74,18 @@ class Tariff:
     seller: str
     """Who sells it at these prices, by the table's names."""
     rates: tuple[Rate, ...]
+    _found: dict[tuple[str, int], tuple[float | None, ...]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+
+    def each(self, input_tokens: int, tier: str) -> tuple[float | None, ...]:
+        """`usd` of each of `PAID`, found once for all numbers of tokens between two thresholds."""
+        band = sum(input_tokens > rate.above for rate in self.rates)
+        found = self._found.get((tier, band))
+        if found is None:
+            found = tuple(self.usd(kind, input_tokens, tier) for kind in PAID)
+            self._found[tier, band] = found
+        return found
 
     def usd(self, kind: Kind, input_tokens: int, tier: str) -> float | None:
         """For one token; None if no price is known."""
@@ -114,20 +132,19 @@ def cost(usage: Usage, prices: Tariff) -> float | None:
     cached, written = usage.cached_tokens or 0, usage.cache_write_tokens or 0
     hourly = min(usage.cache_write_1h_tokens or 0, written)
     reasoning = min(usage.reasoning_tokens or 0, usage.output_tokens or 0)
-    counts: list[tuple[Kind, int | None]] = [
-        (Kind.INPUT, max(0, usage.input_tokens - cached - written)),
-        (Kind.CACHED, cached),
-        (Kind.WRITE, written - hourly),
-        (Kind.WRITE_1H, hourly),
-        (Kind.OUTPUT, None if usage.output_tokens is None else usage.output_tokens - reasoning),
-        (Kind.REASONING, reasoning),
-    ]
+    counts = (  # Of `PAID`.
+        max(0, usage.input_tokens - cached - written),
+        cached,
+        written - hourly,
+        hourly,
+        None if usage.output_tokens is None else usage.output_tokens - reasoning,
+        reasoning,
+    )
     tier = TIERS.get(usage.service_tier, "")
     total = 0.0
-    for kind, count in counts:
+    for count, usd in zip(counts, prices.each(usage.input_tokens, tier), strict=True):
         if count == 0:
             continue
-        usd = prices.usd(kind, usage.input_tokens, tier)
         if count is None:  # Embeddings have no output, and none is sold.
             if usd:
                 return None
@@ -172,11 +189,19 @@ def sold(seller: str) -> bool:
     return any(seller.startswith(known) for _, known in SELLERS.values())
 
 
+class _Found(NamedTuple):
+    provider: Provider
+    book: Mapping[str, Tariff]
+    tariff: Tariff | None
+
+
 @dataclass(slots=True)
 class Prices:
     """The prices that are in force; the book arrives once it has been read."""
 
     book: Mapping[str, Tariff] = field(default_factory=dict)
+    _found: dict[tuple[str, str, str], _Found] = field(default_factory=dict, repr=False)
+    """By provider and the two names; holds for the provider and the book it was found with."""
 
     def cost(
         self, provider: Provider, model: str, served_model: str, usage: Usage | None
@@ -185,13 +210,19 @@ class Prices:
         where the operator says what it is worth."""
         if usage is None:
             return None
-        own = _of_globs(provider.prices, (model, served_model))
+        own = _of_globs(provider.prices, (model, served_model)) if provider.prices else None
         if own is not None:
             return cost(usage, of_operator(own))
         if provider.billing is not Billing.METERED:
             return 0.0
-        found = self.find(provider, model, served_model)
-        return None if found is None else cost(usage, found)
+        name = (provider.name, model, served_model)
+        known = self._found.get(name)
+        if known is None or known.provider is not provider or known.book is not self.book:
+            if len(self._found) >= FOUND_MAX:
+                self._found.clear()
+            known = _Found(provider, self.book, self.find(provider, model, served_model))
+            self._found[name] = known
+        return None if known.tariff is None else cost(usage, known.tariff)
 
     def find(self, provider: Provider, model: str, served_model: str) -> Tariff | None:
         """By the model that answered, as it calls itself, else by the one that was asked."""

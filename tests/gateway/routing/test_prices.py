@@ -9,7 +9,7 @@ import pytest
 
 from gateway.config import Billing, Dialect, Price, Provider
 from gateway.events import Usage
-from gateway.routing.prices import Prices, Tariff, cost, of_operator, sold, tariff
+from gateway.routing.prices import FOUND_MAX, PAID, Prices, Tariff, cost, of_operator, sold, tariff
 
 GPT: dict[str, Any] = {
     "input_cost_per_token": 2e-6,
@@ -40,6 +40,7 @@ def known(seller: str, entry: dict[str, Any]) -> Tariff:
     return found
 
 
+INPUT = "input_cost_per_token"
 GPT_TARIFF, CLAUDE_TARIFF = known("openai", GPT), known("anthropic", CLAUDE)
 
 
@@ -189,3 +190,30 @@ def test_only_sellers_that_a_vendor_leads_to_are_kept() -> None:
     assert sold("bedrock_converse")
     assert sold("vertex_ai-anthropic_models")
     assert not sold("deepinfra")
+
+
+@pytest.mark.parametrize("prices", [GPT_TARIFF, CLAUDE_TARIFF])
+def test_prices_found_for_a_band_hold_for_all_of_it(prices: Tariff) -> None:
+    for tokens in (0, 1, 200_000, 200_001, 5, 272_000, 272_001, 10**9, 200_000):
+        for tier in ("", "priority", "flex", "batches"):
+            assert prices.each(tokens, tier) == tuple(
+                prices.usd(kind, tokens, tier) for kind in PAID
+            )
+
+
+def test_what_was_found_is_forgotten_with_its_provider_and_its_book() -> None:
+    usage = used(1000, 0)
+    prices = Prices({"gpt-5.2": GPT_TARIFF})
+    first = prices.cost(OPENAI, "gpt-5.2", "", usage)
+    assert first == prices.cost(OPENAI, "gpt-5.2", "", usage) == pytest.approx(0.002)
+    assert prices.cost(replace(OPENAI, vendor="groq"), "gpt-5.2", "", usage) is None
+    assert prices.cost(OPENAI, "gpt-5.2", "", usage) == first
+    prices.book = {"gpt-5.2": CLAUDE_TARIFF, "openai/gpt-5.2": known("openai", {**GPT, INPUT: 1.0})}
+    assert prices.cost(OPENAI, "gpt-5.2", "", usage) == pytest.approx(1000.0)
+
+
+def test_names_out_of_answers_are_kept_up_to_a_bound() -> None:
+    prices = Prices({"gpt-5.2": GPT_TARIFF})
+    for number in range(FOUND_MAX + 10):
+        prices.cost(OPENAI, "gpt-5.2", f"served-{number}", used(1, 1))
+    assert len(prices._found) == 10
