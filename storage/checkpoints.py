@@ -15,8 +15,8 @@ from typing import Final
 if sys.platform != "win32":
     import fcntl
 
-PAGES: Final = 500
-"""Of the log, 2 MB: then a commit moves it. A reader that is slower makes it longer."""
+PAGES: Final = 1000
+"""Of the log, 4 MB: then a commit moves it. A reader that is slower makes it longer."""
 OFF: Final = "wal_autocheckpoint = 0"
 
 

@@ -18,8 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway import config
 from gateway.units import MICROS, Timestamp
-from storage.counting import DAY, count_rows, counted
 from storage.models import TABLES
+from storage.rollups_counting import DAY, count_rows, counted
 
 GOAL_SECONDS: Final = (0.008, 0.02)
 """Of a step: shorter ones grow, longer ones shrink. A tenth of a second is the promise."""

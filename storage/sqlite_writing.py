@@ -16,6 +16,7 @@ import aiosqlite
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.events import Event, Stamped
+from storage.rollups_counting import NOTE, statements
 from storage.rows import FOLDED, Row
 from storage.sqlite_values import VALUES
 from storage.statements import INSERTS, UPSERTS, Work
@@ -26,8 +27,17 @@ _INSERTS: Final = {
     kind: {rows: statement.sqlite(rows) for rows in ROWS} for kind, statement in INSERTS.items()
 }
 _UPSERTS: Final = {kind: statement.sqlite() for kind, statement in UPSERTS.items()}
+_COUNTS: Final = tuple(map(str, statements("sqlite")))
+_NOTE: Final = str(NOTE)
 LAST: Final = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence"
 """SQLite notes the highest id that each table ever held, deleted rows included."""
+COUNTED: Final = (
+    "SELECT (SELECT coalesce(max(seq), 0) FROM sqlite_sequence), "
+    "coalesce((SELECT value FROM marks WHERE name = 'rollup'), 0)"
+)
+BEHIND_MAX: Final = 5_000
+"""Ids of rows that are not in `rollups` yet: with more, as in a file of an older gateway, retention's
+small steps catch up."""
 REFUSALS: Final = (sqlite3.Error, OverflowError, UnicodeError)
 """What an unacceptable value raises. So does trouble of the file, as `sqlite3.OperationalError`."""
 
@@ -43,6 +53,7 @@ def store(connection: sqlite3.Connection, batch: Sequence[Stamped]) -> int:
             if kind in FOLDED:
                 row = UPSERTS[kind].layout.values(number, stamped)
                 connection.execute(_UPSERTS[kind], row)
+        _count(connection)
         connection.execute("COMMIT")
     except BaseException:
         connection.rollback()
@@ -75,6 +86,15 @@ def _portions(rows: int) -> Iterator[int]:
         while rows >= count:
             rows -= count
             yield count
+
+
+def _count(connection: sqlite3.Connection) -> None:
+    """Into `rollups`, while the rows are at hand: later it would be a transaction of its own."""
+    ((last, counted),) = connection.execute(COUNTED)
+    if counted < last <= counted + BEHIND_MAX:
+        for statement in _COUNTS:
+            connection.execute(statement, {"after": counted, "last": last})
+        connection.execute(_NOTE, {"last": last})
 
 
 class SqliteTransaction:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from threading import RLock
 from typing import Any, Final
 
 from gateway.routing.redaction import PRIVATE
@@ -69,23 +70,26 @@ class Content:
 
 
 class Contents:
-    """Those of requests whose spans are still to be made."""
+    """Those of requests whose spans are still to be made. Kept by the loop, taken by a thread."""
 
     def __init__(self) -> None:
         self._kept: dict[str, Content] = {}
         self._bytes = 0
+        self._lock = RLock()
 
     def keep(self, request_id: str, content: Content) -> None:
-        self._kept[request_id] = content
-        self._bytes += _size(content)
-        while self._bytes > KEPT_BYTES_MAX:
-            self.take(next(iter(self._kept)))
+        with self._lock:
+            self._kept[request_id] = content
+            self._bytes += _size(content)
+            while self._bytes > KEPT_BYTES_MAX:
+                self.take(next(iter(self._kept)))
 
     def take(self, request_id: str) -> Content | None:
-        content = self._kept.pop(request_id, None)
-        if content is not None:
-            self._bytes -= _size(content)
-        return content
+        with self._lock:
+            content = self._kept.pop(request_id, None)
+            if content is not None:
+                self._bytes -= _size(content)
+            return content
 
 
 def asked(content: Content) -> str:

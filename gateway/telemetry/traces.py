@@ -11,6 +11,8 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from threading import Lock
 from typing import Any, Final, TypeVar
 
 from gateway.config import Telemetry
@@ -68,6 +70,8 @@ class TraceSink:
         """Prompts and answers of requests whose spans are still to be made."""
         self._story = _Story(self._sampling, self._words, self.contents)
         self._ready: deque[bytes] = deque(maxlen=SPANS_MAX)
+        self._lock = Lock()
+        """A cancelled caller leaves its thread at work."""
         self._boot_id = ""
         self._seen = 0
         self.dropped = 0
@@ -75,13 +79,28 @@ class TraceSink:
 
     async def take(self, batch: Sequence[Stamped]) -> None:
         """Raises `ExportError`; the spans of the batch are then kept, and not made again."""
+        await asyncio.to_thread(self._work, batch)
+
+    def _work(self, batch: Sequence[Stamped]) -> None:
+        """Whole in a thread: a second's events in one piece would keep the loop."""
+        with self._lock:
+            self._hear(batch)
+            while self._ready:
+                spans = list(islice(self._ready, EXPORT_SPANS_MAX))
+                self._export(spans)
+                for _ in spans:
+                    self._ready.popleft()
+
+    def _hear(self, batch: Sequence[Stamped]) -> None:
+        hear, ready = self._story.hear, self._ready
         for stamped in batch:
-            self._put(stamped)
-        while self._ready:
-            spans = [self._ready[n] for n in range(min(EXPORT_SPANS_MAX, len(self._ready)))]
-            await asyncio.to_thread(self._export, spans)
-            for _ in spans:
-                self._ready.popleft()
+            if stamped.boot_id != self._boot_id:
+                self._boot_id, self._seen = stamped.boot_id, 0
+            if stamped.seq > self._seen:
+                self._seen = stamped.seq
+                for told in hear(stamped):
+                    self.dropped += len(ready) == SPANS_MAX
+                    ready.append(span(told))
 
     async def close(self) -> None:
         await asyncio.to_thread(self._exporter.shutdown)
@@ -104,16 +123,6 @@ class TraceSink:
             what = f"the collector did not take {len(spans)} spans"
             raise ExportError(what)
 
-    def _put(self, stamped: Stamped) -> None:
-        if stamped.boot_id != self._boot_id:
-            self._boot_id, self._seen = stamped.boot_id, 0
-        if stamped.seq <= self._seen:
-            return
-        self._seen = stamped.seq
-        for told in self._story.hear(stamped):
-            self.dropped += len(self._ready) == SPANS_MAX
-            self._ready.append(span(told))
-
 
 class _Story:
     """Puts events together until they make a span."""
@@ -131,9 +140,9 @@ class _Story:
 
     def hear(self, stamped: Stamped) -> Iterable[Told]:
         event = stamped.event
+        if isinstance(event, RequestFinished):
+            return self._request(event)
         match event:
-            case RequestFinished():
-                return self._request(event)
             case AttemptFinished():
                 self._keep(event)
                 return self._probe(event, stamped) if event.probe else ()

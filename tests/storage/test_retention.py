@@ -23,10 +23,10 @@ from gateway.events import (
     Usage,
 )
 from gateway.units import MICROS, Timestamp
-from storage.counting import DAY
 from storage.database import Database
 from storage.queries import Queries
 from storage.retention import SIZE, Pace, Retention
+from storage.rollups_counting import DAY
 from storage.writer import Writer
 from tests.storage.samples import NOON, ONLY_SQLITE, batch, example
 

@@ -62,14 +62,15 @@ async def count_rows(connection: AsyncConnection, ids: int) -> int:
     last = min(after + ids, int((await connection.execute(LAST)).scalar_one()))
     if last <= after:
         return 0
-    for statement in _statements(connection.dialect.name):
+    for statement in statements(connection.dialect.name):
         await connection.execute(statement, {"after": after, "last": last})
     await connection.execute(NOTE, {"last": last})
     return last - after
 
 
 @cache
-def _statements(dialect: str) -> list[TextClause]:
+def statements(dialect: str) -> list[TextClause]:
+    """What counts the rows behind the id `after` up to `last`."""
     slash = SLASH[dialect]
     left = (
         f"CASE WHEN {slash} > 0 THEN substr(\"from\", 1, {slash} - 1) ELSE '' END",
