@@ -8,32 +8,39 @@ the events' fields; they give what `Layout.values` gives, and a test compares th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 from math import nan
 from types import NoneType, UnionType
 from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 
 from gateway.events import AttemptOutcome, CandidateSkipped, Event, Stamped
-from storage.rows import KINDS, OWN_TABLE, RENAMED, STAMP, USAGE, Layout, Row, layout
+from storage.rows import KINDS, OWN_TABLE, RENAMED, STAMP, USAGE, Layout, layout
 
-Values = Callable[[int, Stamped], Row]
+Numbered = Sequence[tuple[int, Stamped]]
+"""Events of one kind with the ids of their rows."""
+Values = Callable[[Numbered], list[Any]]
+"""All values of their rows, one row behind the other."""
 
 _FIELDS: Final = {column: field for field, column in RENAMED.items()}
 
 
 def values(kind: type[Event]) -> Values:
     found = layout(kind)
-    plain = found.values
+
+    def exact(numbered: Numbered) -> list[Any]:
+        rows = (found.values(number, stamped) for number, stamped in numbered)
+        return [_exact(value) for row in rows for value in row]
+
     if kind not in OWN_TABLE:
-        return lambda number, stamped: tuple(map(_exact, plain(number, stamped)))
+        return exact
     quick = _made(kind, found)
 
-    def either(number: int, stamped: Stamped) -> Row:
+    def either(numbered: Numbered) -> list[Any]:
         try:
-            return quick(number, stamped)
+            return quick(numbered)
         except AttributeError:  # A plain text where an enum should be.
-            return tuple(map(_exact, plain(number, stamped)))
+            return exact(numbered)
 
     return either
 
@@ -56,7 +63,8 @@ def _made(kind: type[Event], found: Layout) -> Values:
     columns = found.columns[len(STAMP) :]
     spent = USAGE if columns[-len(USAGE) :] == USAGE else ()
     parts = [_expression(kind, name, hints) for name in columns[: len(columns) - len(spent)]]
-    lines = ["def made(number, stamped):", "  e = stamped.event"]
+    lines = ["def made(numbered):", " found = []", " for number, stamped in numbered:"]
+    lines.append("  e = stamped.event")
     if spent:
         nothing, known = " = ".join(spent), (f"u.{name}" for name in spent)
         lines += [
@@ -66,7 +74,7 @@ def _made(kind: type[Event], found: Layout) -> Values:
             *(f"    {name} = {_or_nan(value)}" for name, value in zip(spent, known, strict=True)),
         ]
     stamp = ["number", *(f"stamped.{name}" for name in STAMP[1:])]
-    lines.append(f"  return ({', '.join((*stamp, *parts, *spent))})")
+    lines += [f"  found += ({', '.join((*stamp, *parts, *spent))},)", " return found"]
     names: dict[str, Any] = {"nan": nan, "skipped": AttemptOutcome.SKIPPED.value}
     exec(
         "\n".join(lines), names

@@ -9,7 +9,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from itertools import chain, islice
 from typing import Final
 
 import aiosqlite
@@ -18,8 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.events import Event, Stamped
 from storage.rollups_counting import NOTE, statements
 from storage.rows import FOLDED, Row
-from storage.sqlite_values import VALUES
-from storage.statements import INSERTS, UPSERTS, Work
+from storage.sqlite_values import VALUES, Numbered
+from storage.statements import INSERTS, UPSERTS
 
 ROWS: Final = (64, 16, 4, 1)
 """Of one statement. SQLite keeps a statement's text as bytecode: a hundred kilobytes of the largest."""
@@ -47,7 +46,8 @@ def store(connection: sqlite3.Connection, batch: Sequence[Stamped]) -> int:
     connection.execute("BEGIN IMMEDIATE")
     try:
         ((last,),) = connection.execute(LAST)
-        new = sum(_insert(connection, kind, rows) for kind, rows in _rows(batch, last).items())
+        by_kind = _by_kind(batch, last)
+        new = sum([_insert(connection, kind, rows) for kind, rows in by_kind.items()])
         for number, stamped in enumerate(batch, start=last + 1):
             kind = type(stamped.event)
             if kind in FOLDED:
@@ -61,23 +61,24 @@ def store(connection: sqlite3.Connection, batch: Sequence[Stamped]) -> int:
     return new
 
 
-def _rows(batch: Sequence[Stamped], last: int) -> Work:
-    found: Work = {}
-    for number, stamped in enumerate(batch, start=last + 1):
-        kind = type(stamped.event)
-        row = VALUES[kind](number, stamped)
+def _by_kind(batch: Sequence[Stamped], last: int) -> dict[type[Event], list[tuple[int, Stamped]]]:
+    found: dict[type[Event], list[tuple[int, Stamped]]] = {}
+    for each in enumerate(batch, start=last + 1):
+        kind = type(each[1].event)
         if kind in found:
-            found[kind].append(row)
+            found[kind].append(each)
         else:
-            found[kind] = [row]
+            found[kind] = [each]
     return found
 
 
-def _insert(connection: sqlite3.Connection, kind: type[Event], rows: Sequence[Row]) -> int:
-    statements, left, new = _INSERTS[kind], iter(rows), 0
-    for count in _portions(len(rows)):
-        values = list(chain.from_iterable(islice(left, count)))
-        new += connection.execute(statements[count], values).rowcount
+def _insert(connection: sqlite3.Connection, kind: type[Event], numbered: Numbered) -> int:
+    statements, values = _INSERTS[kind], VALUES[kind](numbered)
+    width, begin, new = len(values) // len(numbered), 0, 0
+    for rows in _portions(len(numbered)):
+        end = begin + rows * width
+        new += connection.execute(statements[rows], values[begin:end]).rowcount
+        begin = end
     return new
 
 

@@ -142,10 +142,10 @@ class _Story:
         event = stamped.event
         if isinstance(event, RequestFinished):
             return self._request(event)
+        if isinstance(event, AttemptFinished):
+            self._keep(event)
+            return self._probe(event, stamped) if event.probe else ()
         match event:
-            case AttemptFinished():
-                self._keep(event)
-                return self._probe(event, stamped) if event.probe else ()
             case CandidateSkipped():
                 self._keep(event)
             case Switched():
@@ -163,8 +163,11 @@ class _Story:
     def _request(self, request: RequestFinished) -> Iterable[Told]:
         parts = self._open.pop(request.request_id, ())
         content = self._contents.take(request.request_id) if self._contents is not None else None
-        if self._sampling.request(request) or any(map(_is_telling, parts)):
+        if self._sampling.request(request):
             return self._words.request(request, parts, content)
+        for part in parts:
+            if _is_telling(part):
+                return self._words.request(request, parts, content)
         return ()
 
     def _probe(self, attempt: AttemptFinished, stamped: Stamped) -> Iterator[Told]:
