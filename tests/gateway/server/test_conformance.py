@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 
 import pytest
+import uvloop
 
 from tests.gateway.server.twins import (
     BODY_BYTES_MAX,
@@ -189,6 +191,15 @@ async def test_both_servers_say_the_same(kind: dict[str, Script]) -> None:
     async with twins() as (own, oracle):
         await compare(own, oracle, list(kind.values()))
         assert sorted(map(repr, own.application.told)) == sorted(map(repr, oracle.application.told))
+
+
+def test_they_do_on_the_loop_that_serves_as_well() -> None:
+    async def all_at_once() -> None:
+        async with twins() as (own, oracle):
+            await compare(own, oracle, [*PLAIN.values(), *OTHER.values(), *HOSTILE.values()])
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(all_at_once())
 
 
 @pytest.mark.parametrize("name", SPLIT)

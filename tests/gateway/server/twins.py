@@ -215,10 +215,10 @@ async def talk(port: int, script: Script, *, quiet: float = QUIET_SECONDS) -> He
     loop = asyncio.get_running_loop()
     transport, ear = await loop.create_connection(_Ear, "127.0.0.1", port)
     try:
-        with suppress(OSError):
+        with suppress(OSError, RuntimeError):  # uvloop: the connection is closed already.
             for step in script:
                 await _play(step, transport, quiet)
-        if not transport.is_reading():
+        if not ear.closed and not transport.is_reading():
             transport.resume_reading()
         while not ear.closed:
             ear.news.clear()
@@ -244,7 +244,8 @@ async def _play(step: bytes | Do, transport: asyncio.Transport, quiet: float) ->
         await asyncio.sleep(quiet)
     else:
         made = transport.get_extra_info("socket")
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if made is not None:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()
 
 
