@@ -1,13 +1,14 @@
 """One client's connection: one request after the other, until it is closed or handed to aiohttp.
 
-    state      | a head          | rest of a body  | answered               | what is no hot request
-    -----------|-----------------|-----------------|------------------------|-----------------------
-    IDLE       | READING or BUSY |                 |                        | OVER: aiohttp has it
-    READING    |                 | BUSY at its end | LINGERING              |
-    BUSY       | is held         |                 | IDLE, what was held    |
-    LINGERING  |                 | IDLE at its end |                        |
-    OVER       |                 |                 |                        |
+    state      | a head          | rest of a body         | answered             | what is no hot request
+    -----------|-----------------|------------------------|----------------------|-----------------------
+    IDLE       | READING or BUSY |                        |                      | OVER: aiohttp has it
+    READING    |                 | BUSY at its end        | LINGERING            |
+    BUSY       | is held         |                        | IDLE, what was held  |
+    LINGERING  |                 | IDLE at its end        |                      |
+    OVER       |                 |                        |                      |
 
+A connection that ends with its request is OVER where another one would be IDLE.
 In READING and BUSY a task handles the request. Aiohttp gets a connection between two requests only,
 with every byte of the one that is not ours.
 """
@@ -227,13 +228,15 @@ class Connection(asyncio.Protocol):
         if not answer.ended:
             self._leave()
             self._transport.abort()
-        elif request.close or self._closing:
-            self._leave()
-            self._transport.close()
-        elif request.left:
+        elif request.left and not self._closing:
+            # Also where the connection ends with this request: what is not read when it is
+            # closed would reset it, and the client could lose its answer.
             request.forget()
             self.state = State.LINGERING
             self.deadline = self._owner.now + self._owner.limits.lingering_seconds
+        elif request.close or self._closing:
+            self._leave()
+            self._transport.close()
         else:
             self._go_on()
 
@@ -263,6 +266,9 @@ class Connection(asyncio.Protocol):
             self.deadline = inf
             if len(self._held) >= HELD_BYTES_MAX:
                 self._pause()
+        elif request.close:
+            self._leave()
+            self._transport.close()
         else:
             self._go_on()
 

@@ -63,6 +63,13 @@ PLAIN: dict[str, Script] = {
         b"c",
         post(),
     ],
+    "early, in parts, close": [
+        post(b"Connection: close", target=EARLY, body=b"abc")[:-2],
+        b"b",
+        b"c",
+        post(),
+    ],
+    "early, unfinished, close": [post(b"Connection: close", target=EARLY, body=b"abc")[:-2]],
     "early, unfinished": [post(target=b"/v1/messages?do=early", body=b"abc")[:-2]],
     "statuses": [
         post(target=b"/v1/messages?status=%d" % n) for n in (201, 204, 304, 404, 529, 599)
