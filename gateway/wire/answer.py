@@ -114,8 +114,12 @@ class StreamJudge:
             self.fault = Fault(reason="no_terminal")
 
     def plain(self, event: bytes, data: bytes) -> None:
-        """A frame brought a piece of content and nothing else; others like it are passed over."""
+        """A frame brought a piece of content and nothing else."""
         self.pieces += 1
+        self._plain = (event, data)
+
+    def resembling(self, event: bytes, data: bytes) -> None:
+        """Frames that differ from this one in their text only are plain ones."""
         self._plain = (event, data)
 
     def passed(self, frames: bytes) -> None:

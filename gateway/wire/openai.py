@@ -161,8 +161,11 @@ def _read_frame(judge: StreamJudge, event: bytes, data: bytes) -> None:
             # one finish_reason is enough for a stream that then ends.
             judge.content = judge.finished = True
         elif _has_content(choice):
-            judge.content = True
             judge.pieces += 1
+            if not judge.content:
+                judge.content = True
+                if event != b"error" and _is_plain(data):
+                    judge.resembling(event, data)
 
 
 def _is_plain(data: bytes) -> bool:
