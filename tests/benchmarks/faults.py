@@ -25,7 +25,7 @@ from tests.benchmarks.faulty import Fault, Faulty
 from tests.benchmarks.http_bytes import CLIENT_KEY
 from tests.benchmarks.leaving import Figures, Observed, alternations, figures, return_seconds
 from tests.benchmarks.peers import Peer
-from tests.benchmarks.steady import PATIENCE_SECONDS, Traffic
+from tests.benchmarks.steady import PATIENCE_SECONDS, Ask, Traffic
 
 WARM_SECONDS = 3.0
 PLAIN_SECONDS = 10.0
@@ -128,16 +128,14 @@ async def trial(subject: Subject, kind: Fault, spans: Spans) -> Figures:
         second.close()
 
 
+def traffic_to(peer: Peer, *, streamed: bool) -> Traffic:
+    return Traffic(peer.port, [Ask(peer.model, peer.headers)], path=peer.path, streamed=streamed)
+
+
 async def _watch(
     subject: Subject, peer: Peer, first: Faulty, kind: Fault, spans: Spans
 ) -> Observed:
-    traffic = Traffic(
-        peer.port,
-        path=peer.path,
-        headers=peer.headers,
-        model=peer.model,
-        streamed=kind is Fault.CUT,
-    )
+    traffic = traffic_to(peer, streamed=kind is Fault.CUT)
     running = asyncio.ensure_future(traffic.run(subject.per_second, patience=spans.patience))
     try:
         await asyncio.sleep(spans.warm)
@@ -179,9 +177,7 @@ async def spells(
     await second.listen()
     try:
         with behind(subject, first, second) as peer:
-            traffic = Traffic(
-                peer.port, path=peer.path, headers=peer.headers, model=peer.model, streamed=False
-            )
+            traffic = traffic_to(peer, streamed=False)
             running = asyncio.ensure_future(traffic.run(subject.per_second))
             await asyncio.sleep(warm)
             began = perf_counter()

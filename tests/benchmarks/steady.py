@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import cast
@@ -35,16 +35,19 @@ class Answer:
         return self.ended - self.sent
 
 
-class Traffic:
-    """One request every so often, on kept connections, as many as it takes."""
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a request is for."""
 
-    def __init__(
-        self, port: int, *, path: str, headers: Mapping[str, str], model: str, streamed: bool
-    ) -> None:
-        lines = [f"POST {path} HTTP/1.1", "host: 127.0.0.1", "content-type: application/json"]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
-        self._head = "\r\n".join(lines)
-        self._port, self._model, self._streamed = port, model, streamed
+    model: str
+    headers: Mapping[str, str]
+
+
+class Traffic:
+    """One request every so often, on kept connections, as many as it takes; `asks` in turn."""
+
+    def __init__(self, port: int, asks: Sequence[Ask], *, path: str, streamed: bool) -> None:
+        self._port, self._asks, self._path, self._streamed = port, asks, path, streamed
         self._idle: list[_Connection] = []
         self._late = 0.0
         self.answers: list[Answer] = []
@@ -109,14 +112,22 @@ class Traffic:
         return made
 
     def _request(self, number: int) -> bytes:
+        ask = self._asks[number % len(self._asks)]
         asked: dict[str, object] = {
-            "model": self._model,
+            "model": ask.model,
             "messages": [{"role": "user", "content": f"This is question {number}."}],
         }
         if self._streamed:
             asked["stream"] = True
         body = json.dumps(asked)
-        return f"{self._head}\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode()
+        lines = [
+            f"POST {self._path} HTTP/1.1",
+            "host: 127.0.0.1",
+            "content-type: application/json",
+            f"content-length: {len(body)}",
+            *(f"{name}: {value}" for name, value in ask.headers.items()),
+        ]
+        return "\r\n".join([*lines, "", body]).encode()
 
     async def close(self) -> None:
         """Of the kept connections; whoever waits for the gateway's end blocks the loop after this."""
