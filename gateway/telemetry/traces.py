@@ -1,8 +1,8 @@
 """The sink that makes OpenTelemetry spans of events and sends them.
 
 Their ids are those of the events, so the sink only has to put the parts of a request together when it
-is over, which is also when it is known whether they are worth keeping. OpenTelemetry is imported
-where the sink is made: who has no collector does not load it.
+is over, which is also when it is known whether they are worth keeping. OpenTelemetry is imported with
+the first span, in the thread that sends it: neither the start nor an idle gateway pays for it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from threading import Lock
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from gateway.config import Telemetry
 from gateway.events import (
@@ -31,6 +31,9 @@ from gateway.telemetry.content import Contents
 from gateway.telemetry.sampling import Sampling
 from gateway.telemetry.spans import Ids, Part, Told, Words, operation_span, root
 from gateway.telemetry.spans_otlp import message, span
+
+if TYPE_CHECKING:
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
 SPANS_MAX: Final = 8192
 """Spans that wait for a collector that is away; older ones make room."""
@@ -55,14 +58,13 @@ class TraceSink:
     name = "traces"
 
     def __init__(self, telemetry: Telemetry, *, version: str) -> None:
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-
         endpoint = telemetry.otlp_endpoint.rstrip("/")
         if not endpoint.endswith("/v1/traces"):
             endpoint += "/v1/traces"
         # The spine tells of failures, once; the exporter would with every try.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
-        self._exporter = OTLPSpanExporter(endpoint=endpoint, timeout=EXPORT_TIMEOUT_SECONDS)
+        self._endpoint = endpoint
+        self._exporter: OTLPSpanExporter | None = None
         self._version = version
         self._sampling = Sampling(telemetry)
         self._words = Words(telemetry.genai_conventions)
@@ -103,9 +105,16 @@ class TraceSink:
                     ready.append(span(told))
 
     async def close(self) -> None:
-        await asyncio.to_thread(self._exporter.shutdown)
+        if self._exporter is not None:
+            await asyncio.to_thread(self._exporter.shutdown)
 
     def _export(self, spans: Sequence[bytes]) -> None:
+        if self._exporter is None:
+            from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+            self._exporter = OTLPSpanExporter(
+                endpoint=self._endpoint, timeout=EXPORT_TIMEOUT_SECONDS
+            )
         text = message(
             spans,
             resource={
