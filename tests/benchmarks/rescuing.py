@@ -47,7 +47,12 @@ def ours(per_second: float, seconds: float) -> tuple[Subject, list[str]]:
 
 
 async def rescues(
-    subject: Subject, models: Sequence[str], kind: Fault, *, seconds: float = SECONDS
+    subject: Subject,
+    models: Sequence[str],
+    kind: Fault,
+    *,
+    seconds: float = SECONDS,
+    warm: float = WARM_SECONDS,
 ) -> dict[str, float | None]:
     """Of requests that met the fault and of those between them that did not.
 
@@ -65,8 +70,8 @@ async def rescues(
                 headers.pop("x-portkey-config")
                 plain = Ask(peer.model, headers)
             asks = [plain if name == "plain" else Ask(name, peer.headers) for name in models]
-            warm = Traffic(peer.port, [plain], path=peer.path, streamed=False)
-            await _for(warm, subject.per_second, WARM_SECONDS)
+            warming = Traffic(peer.port, [plain], path=peer.path, streamed=False)
+            await _for(warming, subject.per_second, warm)
             await first.turn(kind)
             traffic = Traffic(peer.port, asks, path=peer.path, streamed=False)
             await _for(traffic, subject.per_second, seconds)
