@@ -25,7 +25,8 @@ from tests.benchmarks import (
 from tests.benchmarks.native import Driver, NativeDriver, PythonDriver, works
 from tests.benchmarks.processes import cores, raise_priority
 from tests.benchmarks.run import rigged, run, take_faults
-from tests.benchmarks.scenarios import FULL, SCALES, SCENARIOS, Scenario
+from tests.benchmarks.scales import FULL, SCALES
+from tests.benchmarks.scenarios import SCENARIOS, Scenario
 from tests.benchmarks.subjects import PROGRAMS, Kind, direct, kinds, pin_load
 
 ALONE = ("core", "sinks", "translate")

@@ -19,6 +19,7 @@ from tests.benchmarks.http_bytes import SINGLE_BYTES, Steer
 from tests.benchmarks.load import Took
 from tests.benchmarks.native import Driver
 from tests.benchmarks.processes import Reading, Watch, cores
+from tests.benchmarks.scales import FULL, Scale
 from tests.benchmarks.subjects import (
     BASE,
     FAILOVER_PER_SECOND,
@@ -42,55 +43,9 @@ SPREAD_SECONDS = 0.5
 SLOW_PAUSE_MS = 100
 SLOW_CHUNKS = 50
 SLOW_SPREAD_SECONDS = 4.0
+WARM_CONNECTIONS = 16
 PERCENTS = (50, 95, 99, 99.9)
 IDLE_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """How long everything takes."""
-
-    name: str
-    rounds: int
-    saturate_seconds: float
-    rate_seconds: Mapping[int, float]
-    streams: float = 1.0
-    """Share of the streams that are begun, and of their chunks."""
-    held: tuple[int, ...] = (1000, 3000)
-    held_rounds: int = 3
-    start_rounds: int = 3
-    warm_seconds: float = 1.0
-    repeats: int = 1
-    """So often a disturbed slice is done once more."""
-    settles: bool = True
-    """Whether work that subjects put off is waited for."""
-
-
-FULL = Scale("full", 5, 2.0, {100: 10.0, 500: 4.0})
-QUICK = Scale(
-    "quick",
-    3,
-    0.7,
-    {100: 2.0, 500: 1.0},
-    held=(1000,),
-    held_rounds=1,
-    start_rounds=1,
-    warm_seconds=0.5,
-    repeats=0,
-)
-SMOKE = Scale(
-    "smoke",
-    1,
-    0.05,
-    {100: 0.1, 500: 0.05},
-    streams=0.04,
-    settles=False,
-    held_rounds=1,
-    start_rounds=1,
-    warm_seconds=0.02,
-    repeats=0,
-)
-SCALES = {each.name: each for each in (FULL, QUICK, SMOKE)}
 
 
 @dataclass(slots=True)
@@ -237,6 +192,25 @@ def _burst(rig: Rig, subject: Subject, *, route: str = "bench", shape: str = "ch
     return _chunks(took, watch.end())
 
 
+def _held_anew(rig: Rig, kind: Kind, *, streams: int) -> Slice:
+    """By a fresh process: one that has held streams before keeps their memory."""
+    with kind.launch(rig.stage) as subject:
+        warm(rig, subject)
+        return _held(rig, subject, streams=streams)
+
+
+def warm(rig: Rig, subject: Subject) -> None:
+    """A little of what is to come."""
+    steer = Steer()
+    rig.driver.closed(
+        subject.port,
+        subject.ask(steer),
+        steer,
+        connections=WARM_CONNECTIONS,
+        seconds=rig.scale.warm_seconds,
+    )
+
+
 def _held(rig: Rig, subject: Subject, *, streams: int) -> Slice:
     """The most memory while they are open, beside what there was before, is the streams'."""
     count = rig.share(streams)
@@ -374,8 +348,9 @@ SCENARIOS: tuple[Scenario, ...] = (
         Scenario(
             f"held-{count}",
             f"{count} streams of {SLOW_CHUNKS} chunks, 10 a second each",
-            partial(_held, streams=count),
+            _no_run,
             rounds=partial(_held_rounds, count=count),
+            starts=partial(_held_anew, streams=count),
         )
         for count in FULL.held
     ),

@@ -15,7 +15,8 @@ from tests.benchmarks.native import PythonDriver
 from tests.benchmarks.processes import Reading
 from tests.benchmarks.results import Results
 from tests.benchmarks.run import run
-from tests.benchmarks.scenarios import SMOKE, Rig, Scale, Scenario, Slice
+from tests.benchmarks.scales import SMOKE, Scale
+from tests.benchmarks.scenarios import Rig, Scenario, Slice
 from tests.benchmarks.subjects import BASE, Kind, Stage, Subject, direct
 
 THREE = Scale("three", 3, 0.01, {}, warm_seconds=0.01, repeats=1, settles=False)

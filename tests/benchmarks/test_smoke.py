@@ -16,7 +16,8 @@ from click.testing import CliRunner
 from tests.benchmarks import bench_translate, compare
 from tests.benchmarks.native import PythonDriver, works
 from tests.benchmarks.results import Results, from_json
-from tests.benchmarks.scenarios import SCENARIOS, SMOKE, Rig
+from tests.benchmarks.scales import SMOKE
+from tests.benchmarks.scenarios import SCENARIOS, Rig
 from tests.benchmarks.subjects import PROGRAMS, Stage
 from tests.benchmarks.tables import COLUMNS, render
 from tests.programs import program
