@@ -169,7 +169,8 @@ class Delivery:
 
     async def _note_late(self) -> None:
         """Notes what waits longer than it should: a disk that is slow must not make it lost."""
-        while self._notes is not None:
+        # At the end `_some` stays set, and waiting for it would not let anybody else run.
+        while self._notes is not None and not self._finishing.is_set():
             await self._some.wait()
             seen = deque((self._accepted,), maxlen=LATE_TURNS)
             while self._queued:

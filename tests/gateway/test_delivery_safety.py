@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import pytest
 
@@ -139,3 +141,27 @@ async def test_what_a_slow_sink_keeps_waiting_is_noted_in_order() -> None:
     assert while_slow == [1, 2, 3, 4]
     assert afterwards == []
     assert sink.seqs == [1, 2, 3, 4]
+
+
+@contextmanager
+def no_longer_than(seconds: float) -> Iterator[None]:
+    """Also where the loop is never given back, which no timer of the loop could tell."""
+
+    def too_long(*_: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, too_long)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+async def test_a_spine_that_was_idle_ends() -> None:
+    notes = ListNotes()
+    with no_longer_than(20.0):
+        async with spine_with(FakeClock(), ListSink(), notes=notes):
+            await settle()
+    assert notes.closed
